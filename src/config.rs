@@ -1,0 +1,61 @@
+//! Every size and bound of the block heap, with its unit and its reason.
+
+/// Bytes in a chunk, and its alignment. 64 KiB holds 1,024 blocks of 64 bytes: one slow path per
+/// thousand allocations, while a thread that uses twenty classes holds at most 1.3 MB of address
+/// space (its resident part is what it carved, page by page).
+pub(crate) const CHUNK_SIZE: usize = 1 << CHUNK_SHIFT;
+/// `log2` of [`CHUNK_SIZE`].
+pub(crate) const CHUNK_SHIFT: u32 = 16;
+
+/// Bytes in a segment, and its alignment. 64 chunks: the state of a segment's chunks fits in the
+/// bits of one `u64`.
+pub(crate) const SEGMENT_SIZE: usize = 1 << 22;
+/// Chunks in a segment; the first one holds the segment's metadata.
+pub(crate) const CHUNKS_PER_SEGMENT: usize = SEGMENT_SIZE / CHUNK_SIZE;
+
+/// Largest block served from a size class, in bytes.
+pub(crate) const MAX_CLASS_SIZE: usize = 1 << 16;
+
+/// Largest block served as a run of whole chunks inside a segment, in bytes. Above it a block gets
+/// a mapping of its own: a segment has 63 chunks, and runs longer than a quarter of it would leave
+/// holes that nothing fits.
+pub(crate) const MAX_SPAN_SIZE: usize = 1 << 20;
+
+/// Bytes of blocks carved from a chunk at a time: a page, so that a class used for three blocks
+/// makes one page resident, not sixteen.
+pub(crate) const CARVE_BYTES: usize = 4096;
+
+/// Granularity of blocks above [`MAX_CLASS_SIZE`], in bytes: at most 6 % waste.
+pub(crate) const PAGE_SIZE: usize = 4096;
+
+/// Empty chunks a local heap keeps for itself before it gives them to the heap's pool.
+pub(crate) const CHUNK_CACHE: usize = 4;
+
+/// Slots of the outbox: how many foreign chunks a thread can collect blocks for at once.
+pub(crate) const OUTBOX_SLOTS: usize = 16;
+/// Blocks in one chain at most. Longer chains save little: the queue's cost is already spread
+/// over 128 blocks.
+pub(crate) const CHAIN_BLOCKS: u32 = 128;
+/// Bytes of foreign blocks an outbox may hold before it is flushed.
+pub(crate) const OUTBOX_BYTES: usize = 16 << 10;
+
+/// Chains a return queue holds before posters take the overflow path.
+#[cfg(not(loom))]
+pub(crate) const RETURN_QUEUE_CHAINS: usize = 128;
+/// Small under the model checker, so that a few posters reach the overflow path.
+#[cfg(loom)]
+pub(crate) const RETURN_QUEUE_CHAINS: usize = 1;
+
+/// Free chunks purged in one visit of the slow path at most: 1 MiB, so that giving memory back
+/// never stalls one allocation for long.
+pub(crate) const PURGE_BATCH: u32 = 16;
+
+/// How long free memory stays resident by default, in milliseconds.
+pub(crate) const PURGE_DELAY_MS: u64 = 500;
+
+/// Orphans that a thread about to map a new segment empties first, at most.
+pub(crate) const LEASES_BEFORE_RESERVE: usize = 8;
+
+const _: () = assert!(CHUNKS_PER_SEGMENT == 64, "chunk masks are u64");
+const _: () = assert!(MAX_SPAN_SIZE <= SEGMENT_SIZE / 4);
+const _: () = assert!(size_of::<usize>() == 8, "blockyard needs a 64-bit address space");

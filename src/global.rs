@@ -1,0 +1,108 @@
+//! `Global`: the block heap as the program's allocator.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr;
+
+use crate::config::MAX_CLASS_SIZE;
+use crate::heap::GLOBAL;
+use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
+use crate::size_class::class_of;
+use crate::threads::binding;
+
+/// The process-wide block heap, as `#[global_allocator]` and as an allocator handle.
+///
+/// It serves from the first allocation before `main` to the last thread-local destructor: a thread
+/// past our own destructor borrows the record of another for the length of each call.
+///
+/// # Cost
+///
+/// An allocation that finds a free block of its class, and a free on the block's own thread, take a
+/// dozen instructions each and touch no memory that other threads write.
+///
+/// # Examples
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: blockyard::Global = blockyard::Global;
+///
+/// let words: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+/// assert_eq!(words[999], "999");
+/// println!("{}", blockyard::stats());
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Global;
+
+/// This thread's local heap behind `Global`; `None` when there can be none.
+#[inline]
+pub(crate) fn local() -> Option<*const LocalCore> {
+    binding(|binding| BlockCache::local(binding.blocks.get())).or_else(bind)
+}
+
+#[cold]
+fn bind() -> Option<*const LocalCore> {
+    let local = GLOBAL.local()?;
+    // SAFETY: (I6) local heaps of a static heap live for ever.
+    binding(|binding| binding.blocks.set(unsafe { (*local).blocks() }));
+    Some(local)
+}
+
+/// `local_heap::realloc` on this thread.
+///
+/// # Safety
+/// (I1) `block` is a live block for `old` of `GLOBAL`; the caller gives it up unless null comes back.
+pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+    // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
+    with_local(|local| unsafe { local.realloc(block, old, new) })
+}
+
+/// Runs `f` on this thread's local heap, bound to the thread if that can be.
+fn with_local(f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
+    match local() {
+        // SAFETY: (I6) as in `bind`.
+        Some(local) => f(unsafe { &*local }),
+        None => GLOBAL.with_local(f).unwrap_or(ptr::null_mut()),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_slow(layout: Layout) -> *mut u8 {
+    // SAFETY: (I7) this thread's own local heap, or a leased one.
+    with_local(|local| unsafe { local.alloc(layout) })
+}
+
+// SAFETY: blocks are at least as long and as aligned as their layout, nobody else's until they are
+// freed, and nothing here unwinds.
+unsafe impl GlobalAlloc for Global {
+    #[inline(always)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let size = rounded(layout);
+        if size <= MAX_CLASS_SIZE {
+            let class = class_of(size);
+            // SAFETY: (I7) the binding's cache is of the record this thread holds, or the empty one.
+            let block = binding(|b| unsafe { (*b.blocks.get()).alloc(class, layout.size()) });
+            if !block.is_null() {
+                return block;
+            }
+        }
+        alloc_slow(layout)
+    }
+
+    #[inline(always)]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: (I1) the caller gives up the block, which is `GLOBAL`'s.
+        binding(|b| unsafe { free_layout(&GLOBAL, b.record.get(), block, layout) });
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: (I7) this thread's own local heap, or a leased one.
+        with_local(|local| unsafe { local.alloc_zero(layout) })
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the new size is a valid one for this alignment, and (I1).
+        unsafe { realloc(block, layout, Layout::from_size_align_unchecked(new_size, layout.align())) }
+    }
+}

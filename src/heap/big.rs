@@ -1,0 +1,302 @@
+//! Big blocks: a mapping each.
+//!
+//! The mapping is aligned like a segment and starts with a segment head, so a block's owner is
+//! found the same way. A freed mapping stays idle for the purge delay, so that a buffer that is
+//! replaced over and over does not pay for page faults each time.
+
+use core::ptr::{self, NonNull};
+
+use super::HeapCore;
+use super::pool::Pool;
+use crate::clock::now_ms;
+use crate::config::{CHUNK_SIZE, PAGE_SIZE, SEGMENT_SIZE};
+use crate::local_heap::{BIG_ROW, LocalCore};
+use crate::raw::segment::{Kind, Segment};
+
+/// Idle mappings are kept up to this many bytes together.
+const IDLE_BYTES: usize = 128 << 20;
+
+/// How a block of some size and alignment lies in its mapping.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// Bytes from the mapping's start to the block.
+    offset: usize,
+    /// Bytes in the block.
+    block_size: usize,
+    /// Bytes in the mapping.
+    size: usize,
+    /// Alignment of the mapping.
+    align: usize,
+}
+
+impl Plan {
+    /// `None` when the sizes overflow.
+    fn new(size: usize, align: usize) -> Option<Self> {
+        let offset = align.max(CHUNK_SIZE);
+        let block_size = size.checked_next_multiple_of(PAGE_SIZE)?;
+        let size = block_size.checked_add(offset)?;
+        (size <= isize::MAX as usize - SEGMENT_SIZE).then_some(Self {
+            offset,
+            block_size,
+            size,
+            align: align.max(SEGMENT_SIZE),
+        })
+    }
+}
+
+impl HeapCore {
+    /// A block with a mapping of its own; null when out of memory.
+    pub(crate) fn alloc_big(
+        &self,
+        local: &LocalCore,
+        size: usize,
+        align: usize,
+        zeroed: bool,
+    ) -> *mut u8 {
+        let Some(plan) = Plan::new(size, align) else {
+            return ptr::null_mut();
+        };
+        if !self.charge(plan.size) {
+            self.empty_orphans(usize::MAX);
+            if !self.charge(plan.size) {
+                return ptr::null_mut();
+            }
+        }
+        let Some((segment, clean)) = self.idle_mapping(plan).or_else(|| self.new_mapping(plan)) else {
+            self.discharge(plan.size);
+            return ptr::null_mut();
+        };
+        // SAFETY: the mapping is ours; the block lies in it.
+        unsafe {
+            let big = &(*segment).big;
+            // An idle mapping may be larger than the plan.
+            let surplus = (*segment).size.get() - plan.size;
+            self.in_use.add(surplus);
+            crate::stats::PROCESS.in_use.add(surplus);
+            big.local.set(local);
+            big.block_size.set(plan.block_size as u64);
+            let totals = local.totals(BIG_ROW);
+            totals.allocated.add(1);
+            totals.requested.add(size as u64);
+            totals.block_bytes.add_shared(plan.block_size as u64);
+            let block = segment.cast::<u8>().add(plan.offset);
+            if zeroed && !clean {
+                block.write_bytes(0, size);
+            }
+            block
+        }
+    }
+
+    fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+        let source = self.source();
+        let start = source.reserve(plan.size, plan.align)?;
+        // SAFETY: just reserved; the head is committed before it is touched, and shorter than the
+        // offset.
+        unsafe {
+            if !source.commit(start, plan.size) {
+                source.release(start, plan.size, plan.align);
+                return None;
+            }
+            if !source.fresh_is_zero() {
+                start.write_bytes(0, size_of::<Segment>());
+            }
+            let segment = Segment::init(start, self, Kind::Big, plan.size);
+            (*segment).big.offset.set(plan.offset);
+            (*segment).big.align.set(plan.align);
+            self.pool.lock().link(self, segment);
+            self.count_mapped(plan.size);
+            Some((segment, source.fresh_is_zero()))
+        }
+    }
+
+    /// An idle mapping that fits without wasting more than a quarter.
+    fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+        let mut pool = self.pool.lock();
+        let mut best: *mut Segment = ptr::null_mut();
+        let mut next = pool.idle;
+        // SAFETY: (I5) idle mappings are the pool's, under its lock.
+        unsafe {
+            while let Some(segment) = next.as_ref() {
+                let big = &segment.big;
+                let size = segment.size.get();
+                if big.offset.get() == plan.offset
+                    && big.align.get() == plan.align
+                    && (plan.size..=plan.size + plan.size / 4).contains(&size)
+                    && (best.is_null() || size < (*best).size.get())
+                {
+                    best = next;
+                }
+                next = big.next.get();
+            }
+            if best.is_null() {
+                return None;
+            }
+            pool.remove_idle(best);
+        }
+        Some((best, false))
+    }
+
+    /// Frees a big block, on any thread.
+    ///
+    /// # Safety
+    /// (I1) The caller gives up the segment's block.
+    pub(crate) unsafe fn free_big(&self, segment: *mut Segment, size: Option<usize>) {
+        let mut pool = self.pool.lock();
+        // SAFETY: (I6) the local heap lives as long as the heap; (I5) the mapping is the pool's now.
+        unsafe {
+            let block_size = (*segment).big.block_size.get();
+            let totals = (*(*segment).big.local.get()).totals(BIG_ROW);
+            totals.freed.add_shared(1);
+            totals.released.add_shared(size.unwrap_or(block_size as usize) as u64);
+            totals.block_bytes.add_shared(block_size.wrapping_neg());
+            self.discharge((*segment).size.get());
+            pool.push_idle(segment);
+        }
+        self.release_idle_over(&mut pool, IDLE_BYTES);
+        self.visit(pool);
+    }
+
+    /// Grows or shrinks a big block, in place or by moving its pages; null when the caller must
+    /// copy.
+    ///
+    /// # Safety
+    /// (I1) The caller owns the segment's block, and gives the old address up if another comes back.
+    pub(crate) unsafe fn resize_big(&self, segment: *mut Segment, new_size: usize) -> *mut u8 {
+        // SAFETY: (I1) the block is the caller's, so its mapping stays; (I5) list work under the
+        // lock; (I6) for the local heap.
+        unsafe {
+            let big = &(*segment).big;
+            let old_block = big.block_size.get();
+            let totals = (*big.local.get()).totals(BIG_ROW);
+            let (offset, align, old) = (big.offset.get(), big.align.get(), (*segment).size.get());
+            let Some(plan) = Plan::new(new_size, offset.min(align)) else {
+                return ptr::null_mut();
+            };
+            if plan.offset != offset {
+                return ptr::null_mut();
+            }
+            let mut segment = segment;
+            if plan.size > old || plan.size < old / 2 {
+                if plan.size > old && !self.charge(plan.size - old) {
+                    return ptr::null_mut();
+                }
+                let moved = self.remap(segment, old, plan.size, align);
+                if moved.is_null() {
+                    if plan.size > old {
+                        self.discharge(plan.size - old);
+                    }
+                    return ptr::null_mut();
+                }
+                if plan.size < old {
+                    self.discharge(old - plan.size);
+                }
+                segment = moved;
+            }
+            (*segment).big.block_size.set(plan.block_size as u64);
+            totals.block_bytes.add_shared((plan.block_size as u64).wrapping_sub(old_block));
+            segment.cast::<u8>().add(offset)
+        }
+    }
+
+    unsafe fn remap(
+        &self,
+        segment: *mut Segment,
+        old: usize,
+        new: usize,
+        align: usize,
+    ) -> *mut Segment {
+        let mut pool = self.pool.lock();
+        // SAFETY: (I5) unlinked before it moves, and only if no reader is inside.
+        unsafe {
+            pool.unlink(self, segment);
+            let moved = if self.gate.is_free() {
+                self.source().remap(NonNull::new_unchecked(segment.cast()), old, new, align)
+            } else {
+                None
+            };
+            let place = moved.map_or(segment, |start| start.cast::<Segment>().as_ptr());
+            if moved.is_some() {
+                (*place).size.set(new);
+                self.count_mapped(new);
+                self.count_unmapped(old);
+            }
+            pool.link(self, place);
+            if moved.is_some() { place } else { ptr::null_mut() }
+        }
+    }
+
+    /// Releases idle mappings that nobody wanted for `delay` milliseconds.
+    pub(super) fn release_idle(&self, pool: &mut Pool, delay: u64) {
+        if !pool.idle.is_null() {
+            let now = now_ms();
+            // SAFETY: (I5) under the lock.
+            self.release_idle_if(pool, |_, segment| unsafe {
+                now.saturating_sub((*segment).big.idle_since.get()) >= delay
+            });
+        }
+    }
+
+    fn release_idle_over(&self, pool: &mut Pool, bytes: usize) {
+        if pool.idle_bytes > bytes {
+            self.release_idle_if(pool, |idle_bytes, _| idle_bytes > bytes);
+        }
+    }
+
+    /// Releases the idle mappings that `condition` picks, the oldest first.
+    fn release_idle_if(&self, pool: &mut Pool, condition: impl Fn(usize, *mut Segment) -> bool) {
+        let mut last = pool.idle;
+        // SAFETY: (I5) idle mappings are the pool's, under its lock; a released one is unlinked
+        // first, and put aside while a reader is inside.
+        unsafe {
+            while !last.is_null() && !(*last).big.next.get().is_null() {
+                last = (*last).big.next.get();
+            }
+            while !last.is_null() && condition(pool.idle_bytes, last) {
+                let newer = (*last).big.prev.get();
+                pool.remove_idle(last);
+                pool.unlink(self, last);
+                if self.gate.is_free() {
+                    self.release_segment(last);
+                } else {
+                    pool.put_aside(last);
+                }
+                last = newer;
+            }
+        }
+    }
+}
+
+impl Pool {
+    unsafe fn push_idle(&mut self, segment: *mut Segment) {
+        // SAFETY: (I5) idle mappings are the pool's, under its lock.
+        unsafe {
+            let big = &(*segment).big;
+            big.idle_since.set(now_ms());
+            big.prev.set(ptr::null_mut());
+            big.next.set(self.idle);
+            if !self.idle.is_null() {
+                (*self.idle).big.prev.set(segment);
+            }
+            self.idle_bytes += (*segment).size.get();
+        }
+        self.idle = segment;
+    }
+
+    unsafe fn remove_idle(&mut self, segment: *mut Segment) {
+        // SAFETY: (I5) as in `push_idle`.
+        unsafe {
+            let big = &(*segment).big;
+            let (next, prev) = (big.next.get(), big.prev.get());
+            if prev.is_null() {
+                self.idle = next;
+            } else {
+                (*prev).big.next.set(next);
+            }
+            if !next.is_null() {
+                (*next).big.prev.set(prev);
+            }
+            big.idle_since.set(0);
+            self.idle_bytes -= (*segment).size.get();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! How a heap is made.
+
+use core::fmt;
+use core::time::Duration;
+use std::alloc::Layout;
+use std::ptr::NonNull;
+
+use super::{Heap, HeapCore, Settings};
+use crate::config::PURGE_DELAY_MS;
+use crate::source::Source;
+
+/// Settings of a [`Heap`] to be made; see [`Heap::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use blockyard::Heap;
+///
+/// let heap = Heap::builder()
+///     .name("textures")
+///     .limit(256 << 20)
+///     .purge_delay(Duration::from_millis(100))
+///     .build()?;
+/// assert_eq!(heap.name(), Some("textures"));
+/// # Ok::<(), blockyard::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HeapBuilder {
+    name: Option<Box<str>>,
+    source: Option<Box<dyn Source>>,
+    limit: usize,
+    purge_delay: Duration,
+}
+
+impl fmt::Debug for HeapBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeapBuilder")
+            .field("name", &self.name)
+            .field("limit", &self.limit)
+            .field("purge_delay", &self.purge_delay)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a heap could not be made.
+///
+/// # Examples
+///
+/// ```
+/// use blockyard::{BuildError, Heap};
+///
+/// assert_eq!(Heap::builder().limit(1000).build().unwrap_err(), BuildError::LimitTooSmall);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no memory for the heap's own record.
+    OutOfMemory,
+    /// The limit is below 64 KiB, the least that a heap can hand out anything from.
+    LimitTooSmall,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OutOfMemory => "no memory for the heap's record",
+            Self::LimitTooSmall => "a heap's limit must be at least 65536 bytes, the size of one chunk",
+        })
+    }
+}
+
+impl core::error::Error for BuildError {}
+
+impl HeapBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            source: None,
+            limit: usize::MAX,
+            purge_delay: Duration::from_millis(PURGE_DELAY_MS),
+        }
+    }
+
+    /// Names the heap in statistics and reports. The default is no name.
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Bounds the memory in use, in bytes: at least 65536. The default is no bound.
+    ///
+    /// Counted are whole chunks (64 KiB, for one class on one thread each) and big blocks with their
+    /// mapping; an allocation that would exceed the bound fails. The heap's own records, some 20 KB
+    /// and 7 KB per thread, are not counted.
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// Takes memory from `source`. The default is [`System`](crate::source::System).
+    pub fn source(mut self, source: impl Source + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// How long free memory stays resident, to the millisecond. The default is 500 ms.
+    ///
+    /// Free chunks are given back between one and two delays after they became free, by whichever
+    /// thread visits the heap's slow path then; [`Heap::collect`] does not wait. Shorter delays cost
+    /// page faults where the program uses the memory again, each about as much as a hundred
+    /// allocations.
+    pub fn purge_delay(mut self, delay: Duration) -> Self {
+        self.purge_delay = delay;
+        self
+    }
+
+    /// Makes the heap. It asks its source for memory when it is first used, not before.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::LimitTooSmall`] for a limit below 65536 bytes, [`BuildError::OutOfMemory`] when the
+    /// program's allocator has no room for the heap's record (some 500 bytes).
+    pub fn build(self) -> Result<Heap, BuildError> {
+        if self.limit < crate::config::CHUNK_SIZE {
+            return Err(BuildError::LimitTooSmall);
+        }
+        let layout = Layout::new::<HeapCore>();
+        // SAFETY: the layout is not empty.
+        let place = NonNull::new(unsafe { std::alloc::alloc(layout) }.cast::<HeapCore>())
+            .ok_or(BuildError::OutOfMemory)?;
+        let core = HeapCore::new(Settings {
+            name: self.name,
+            source: self.source,
+            limit: self.limit,
+            purge_delay_ms: u64::try_from(self.purge_delay.as_millis()).unwrap_or(u64::MAX),
+        });
+        // SAFETY: just allocated for it; `Heap` frees it as the box that this makes it.
+        Ok(unsafe {
+            place.write(core);
+            Heap::from_core(place)
+        })
+    }
+}

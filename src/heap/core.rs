@@ -1,0 +1,224 @@
+//! The shared part of a heap.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use super::local_table::LocalTable;
+use super::pool::Pool;
+use super::reader_gate::ReaderGate;
+use crate::config::PURGE_DELAY_MS;
+use crate::local_heap::LocalCore;
+use crate::raw::segment::Segment;
+use crate::source::{Source, System};
+use crate::stats::{Gauge, PROCESS};
+use crate::sync::Lock;
+use crate::threads::{Lease, binding, lease_orphans};
+
+/// Everything the threads of a heap share. Reached on slow paths only.
+pub(crate) struct HeapCore {
+    /// Unique among all heaps of the process, ever; never 0.
+    pub(crate) id: u64,
+    pub(crate) name: Option<Box<str>>,
+    source: Option<Box<dyn Source>>,
+    /// Bytes of chunks and big mappings in use at most.
+    pub(crate) limit: usize,
+    pub(super) purge_delay_ms: u64,
+    /// Every segment, for readers inside `gate`; changed under the pool's lock.
+    pub(super) segments: AtomicPtr<Segment>,
+    pub(super) gate: ReaderGate,
+    pub(super) pool: Lock<Pool>,
+    pub(super) table: LocalTable,
+    /// Bytes of chunks and big mappings in use.
+    pub(crate) in_use: Gauge,
+    /// Bytes reserved from the source.
+    pub(crate) mapped: Gauge,
+    /// Bytes ever purged or released.
+    pub(crate) given_back: AtomicU64,
+    /// What has no memory behind it reads as zero.
+    pub(super) clean_is_zero: AtomicBool,
+    /// Purging has an effect.
+    pub(super) can_purge: AtomicBool,
+}
+
+// SAFETY: the source is `Send + Sync`; segments, pool and local heaps are reached under the rules
+// of (I2), (I5) and (I6), which hold across threads.
+unsafe impl Send for HeapCore {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for HeapCore {}
+
+/// The heap behind `Global`.
+pub(crate) static GLOBAL: HeapCore =
+    HeapCore::with_parts(1, None, None, usize::MAX, PURGE_DELAY_MS, true);
+
+/// What a heap is made from; see `HeapBuilder`.
+pub(crate) struct Settings {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) source: Option<Box<dyn Source>>,
+    pub(crate) limit: usize,
+    pub(crate) purge_delay_ms: u64,
+}
+
+impl HeapCore {
+    const fn with_parts(
+        id: u64,
+        name: Option<Box<str>>,
+        source: Option<Box<dyn Source>>,
+        limit: usize,
+        purge_delay_ms: u64,
+        zeroed: bool,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            source,
+            limit,
+            purge_delay_ms,
+            segments: AtomicPtr::new(ptr::null_mut()),
+            gate: ReaderGate::new(),
+            pool: Lock::new(Pool::new()),
+            table: LocalTable::new(),
+            in_use: Gauge::new(),
+            mapped: Gauge::new(),
+            given_back: AtomicU64::new(0),
+            clean_is_zero: AtomicBool::new(zeroed),
+            can_purge: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn new(settings: Settings) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(2);
+        let zeroed = settings.source.as_ref().map_or(System.fresh_is_zero(), |s| s.fresh_is_zero());
+        let Settings { name, source, limit, purge_delay_ms } = settings;
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self::with_parts(id, name, source, limit, purge_delay_ms, zeroed)
+    }
+
+    pub(super) fn source(&self) -> &dyn Source {
+        self.source.as_deref().unwrap_or(&System)
+    }
+
+    /// Counts `bytes` as in use; false when the limit does not allow it.
+    pub(super) fn charge(&self, bytes: usize) -> bool {
+        if !self.in_use.try_add(bytes, self.limit) {
+            return false;
+        }
+        PROCESS.in_use.add(bytes);
+        true
+    }
+
+    pub(super) fn discharge(&self, bytes: usize) {
+        self.in_use.sub(bytes);
+        PROCESS.in_use.sub(bytes);
+    }
+
+    pub(super) fn count_mapped(&self, bytes: usize) {
+        self.mapped.add(bytes);
+        PROCESS.mapped.add(bytes);
+    }
+
+    pub(super) fn count_unmapped(&self, bytes: usize) {
+        self.mapped.sub(bytes);
+        PROCESS.mapped.sub(bytes);
+        self.given_back.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// This thread's local heap, made if need be. `None` when out of memory, or when the thread
+    /// is past our thread-local destructor: then it takes a lease.
+    #[inline(always)]
+    pub(crate) fn local(&self) -> Option<*const LocalCore> {
+        binding(|binding| {
+            if binding.heap_id.get() == self.id {
+                Some(binding.heap_local.get())
+            } else {
+                self.local_slow()
+            }
+        })
+    }
+
+    /// Runs `f` on this thread's local heap, or on one leased for the purpose by a thread that is
+    /// past our thread-local destructor. `None` when out of memory.
+    pub(crate) fn with_local<R>(&self, f: impl FnOnce(&LocalCore) -> R) -> Option<R> {
+        if let Some(local) = self.local() {
+            // SAFETY: (I6) local heaps live as long as the heap.
+            return Some(f(unsafe { &*local }));
+        }
+        let lease = Lease::new()?;
+        // SAFETY: (I7) the lease holds the record; (I6) as above.
+        let local = unsafe { &*self.local_for(lease.record())? };
+        Some(f(local))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn local_slow(&self) -> Option<*const LocalCore> {
+        binding(|binding| {
+            let record = binding.bound()?;
+            // SAFETY: (I7) the thread's own record.
+            let local = unsafe { self.local_for(record) }?;
+            binding.heap_id.set(self.id);
+            binding.heap_local.set(local);
+            Some(local)
+        })
+    }
+
+    /// Empties up to `limit` local heaps whose threads have ended, as far as they are empty.
+    pub(super) fn empty_orphans(&self, limit: usize) {
+        // SAFETY: (I7) leased.
+        lease_orphans(self, limit, |local| unsafe { local.retire() });
+    }
+
+    /// Runs `f` on every segment; none of them is unmapped meanwhile.
+    pub(crate) fn for_each_segment(&self, mut f: impl FnMut(&Segment)) {
+        self.while_mapped(|| {
+            // ORDER: Acquire here and below, pairs with the Release in `Pool::link`; publishes the
+            // segment's head.
+            let mut next = self.segments.load(Ordering::Acquire);
+            // SAFETY: (I5) a linked segment stays mapped while a reader is inside the gate.
+            while let Some(segment) = unsafe { next.as_ref() } {
+                f(segment);
+                next = segment.next.load(Ordering::Acquire);
+            }
+        });
+    }
+
+    /// Runs `f` while no segment that is mapped now is unmapped.
+    pub(crate) fn while_mapped(&self, f: impl FnOnce()) {
+        self.gate.enter();
+        f();
+        self.gate.leave();
+    }
+
+    /// Whether `address` lies in a segment of this heap, past its head.
+    pub(crate) fn owns(&self, address: *const u8) -> bool {
+        let mut found = false;
+        self.for_each_segment(|segment| {
+            let start = ptr::from_ref(segment).addr();
+            let inside = address.addr().wrapping_sub(start);
+            found |= inside >= segment.head_size() && inside < segment.size.get();
+        });
+        found
+    }
+
+    /// Releases every segment.
+    ///
+    /// # Safety
+    /// Nobody uses this heap, its local heaps or its blocks any more.
+    pub(crate) unsafe fn release_all(&self) {
+        for local in self.locals() {
+            local.detach();
+            // SAFETY: (I6) nobody can post any more.
+            unsafe { local.inbox().destroy() };
+        }
+        // SAFETY: as the caller promises; each segment is read before it is released.
+        unsafe {
+            self.pool.lock().release_put_aside(self);
+            let mut next = self.segments.load(Ordering::Relaxed);
+            while let Some(segment) = NonNull::new(next) {
+                next = segment.as_ref().next.load(Ordering::Relaxed);
+                self.release_segment(segment.as_ptr());
+            }
+        }
+        PROCESS.in_use.sub(self.in_use.now());
+        self.in_use.sub(self.in_use.now());
+    }
+}

@@ -1,0 +1,582 @@
+//! The pool: a heap's free chunks, and when their memory goes back.
+//!
+//! A segment's free chunks are four sets of bits by age: young, old, doomed, clean. A clock ticks
+//! once per purge delay, on whatever visit comes then: old chunks are doomed, young ones become old.
+//! So a chunk is purged between one and two delays after it was freed, and a chunk that is taken
+//! again before that never is. A visit purges a bounded number of doomed chunks, outside the lock.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
+use std::sync::MutexGuard;
+
+use super::HeapCore;
+use crate::clock::now_ms;
+use crate::config::{CHUNK_SIZE, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE};
+use crate::raw::chunk::{Chunk, State};
+use crate::raw::segment::{Kind, PoolLinks, Segment};
+use crate::source::Purged;
+
+/// Segments looked at for a run of chunks before a new segment is reserved.
+const SEGMENTS_SEARCHED: usize = 32;
+/// Segments looked at for a chunk that is still resident, before one without memory will do.
+const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    /// Segments with free chunks; the one that was given a chunk last in front.
+    listed: *mut Segment,
+    /// Doomed chunks in all.
+    doomed: u32,
+    last_tick: u64,
+    last_give: u64,
+    /// Unlinked segments that a reader may still be looking at.
+    aside: *mut Segment,
+    /// Memory for records.
+    metadata: *mut u8,
+    metadata_left: usize,
+    /// Big mappings nobody uses, the last one in front.
+    pub(super) idle: *mut Segment,
+    pub(super) idle_bytes: usize,
+}
+
+// SAFETY: the pointers lead to segments of the pool's heap, whose pool links are touched under the
+// pool's lock only.
+unsafe impl Send for Pool {}
+
+/// Bits of `span` chunks from `index` on.
+fn mask_of(index: usize, span: usize) -> u64 {
+    debug_assert!(index + span <= 64 && span < 64);
+    ((1 << span) - 1) << index
+}
+
+/// Where `span` neighbouring bits are set.
+fn run_of(mask: u64, span: usize) -> Option<usize> {
+    let starts = (1..span).fold(mask, |starts, k| starts & (mask >> k));
+    (starts != 0).then(|| starts.trailing_zeros() as usize)
+}
+
+/// The pool's view of a segment.
+///
+/// # Safety
+/// (I5) The pool's lock is held for `'a`, and no other reference to these links is alive.
+unsafe fn links<'a>(segment: *mut Segment) -> &'a mut PoolLinks {
+    // SAFETY: (I5) as the caller promises; the segment is mapped as long as the pool knows it.
+    unsafe { &mut *(*segment).pool.get() }
+}
+
+impl Pool {
+    pub(super) const fn new() -> Self {
+        Self {
+            listed: ptr::null_mut(),
+            doomed: 0,
+            last_tick: 0,
+            last_give: 0,
+            aside: ptr::null_mut(),
+            metadata: ptr::null_mut(),
+            metadata_left: 0,
+            idle: ptr::null_mut(),
+            idle_bytes: 0,
+        }
+    }
+
+    /// Makes a segment reachable for readers.
+    ///
+    /// # Safety
+    /// (I5) `segment` is a new segment of `heap`, whose lock this is.
+    pub(super) unsafe fn link(&mut self, heap: &HeapCore, segment: *mut Segment) {
+        let first = heap.segments.load(Ordering::Relaxed);
+        // SAFETY: (I5) linked segments are mapped.
+        unsafe {
+            (*segment).prev.set(ptr::null_mut());
+            (*segment).next.store(first, Ordering::Relaxed);
+            if !first.is_null() {
+                (*first).prev.set(segment);
+            }
+        }
+        // ORDER: Release, pairs with the Acquire in `for_each_segment`; publishes the head.
+        heap.segments.store(segment, Ordering::Release);
+    }
+
+    /// Makes a segment unreachable for readers that come later.
+    ///
+    /// # Safety
+    /// (I5) `segment` is linked in `heap`, whose lock this is.
+    pub(super) unsafe fn unlink(&mut self, heap: &HeapCore, segment: *mut Segment) {
+        // SAFETY: (I5) linked segments are mapped.
+        unsafe {
+            let next = (*segment).next.load(Ordering::Relaxed);
+            let prev = (*segment).prev.get();
+            let place = if prev.is_null() { &heap.segments } else { &(*prev).next };
+            // ORDER: Release, so that a reader that takes this shortcut finds the next head.
+            place.store(next, Ordering::Release);
+            if !next.is_null() {
+                (*next).prev.set(prev);
+            }
+        }
+    }
+
+    /// Puts a segment in front of those with free chunks.
+    unsafe fn list(&mut self, segment: *mut Segment) {
+        if self.listed == segment {
+            return;
+        }
+        // SAFETY: (I5) under the lock, one reference at a time.
+        unsafe {
+            if links(segment).listed {
+                self.unlist(segment);
+            }
+            links(segment).listed = true;
+            links(segment).prev = ptr::null_mut();
+            links(segment).next = self.listed;
+            if !self.listed.is_null() {
+                links(self.listed).prev = segment;
+            }
+        }
+        self.listed = segment;
+    }
+
+    unsafe fn unlist(&mut self, segment: *mut Segment) {
+        // SAFETY: (I5) as in `list`.
+        unsafe {
+            let (next, prev) = (links(segment).next, links(segment).prev);
+            links(segment).listed = false;
+            if prev.is_null() {
+                self.listed = next;
+            } else {
+                links(prev).next = next;
+            }
+            if !next.is_null() {
+                links(next).prev = prev;
+            }
+        }
+    }
+
+    /// Segments with free chunks.
+    fn iter(&self) -> impl Iterator<Item = *mut Segment> + use<> {
+        let mut next = self.listed;
+        core::iter::from_fn(move || {
+            let segment = NonNull::new(next)?;
+            // SAFETY: (I5) listed segments are mapped; the iterator is used under the lock.
+            next = unsafe { links(segment.as_ptr()).next };
+            Some(segment.as_ptr())
+        })
+    }
+
+    /// Where `span` chunks are free: preferably with memory behind them.
+    fn find(&self, span: usize) -> Option<(*mut Segment, usize)> {
+        if span > 1 {
+            return self.iter().take(SEGMENTS_SEARCHED).find_map(|segment| {
+                // SAFETY: (I5) under the lock.
+                let free = unsafe { links(segment) }.free.any();
+                run_of(free, span).map(|index| (segment, index))
+            });
+        }
+        let mut without = None;
+        for segment in self.iter().take(SEGMENTS_SEARCHED_FOR_ONE) {
+            // SAFETY: (I5) under the lock.
+            let free = unsafe { links(segment) }.free;
+            if let Some(mask) = [free.young, free.old, free.doomed].into_iter().find(|&m| m != 0) {
+                return Some((segment, mask.trailing_zeros() as usize));
+            }
+            without.get_or_insert((segment, free.clean.trailing_zeros() as usize));
+        }
+        without
+    }
+
+    /// Takes `span` chunks from `index` on. Returns whether none of them has memory behind it;
+    /// `None` when the source does not commit them.
+    unsafe fn claim(
+        &mut self,
+        heap: &HeapCore,
+        segment: *mut Segment,
+        index: usize,
+        span: usize,
+    ) -> Option<bool> {
+        let mask = mask_of(index, span);
+        // SAFETY: (I5) under the lock; (I2) the records of the chunks are in the head.
+        unsafe {
+            let pool = links(segment);
+            let mut missing = mask & !pool.committed;
+            while missing != 0 {
+                let first = missing.trailing_zeros() as usize;
+                let count = (missing >> first).trailing_ones() as usize;
+                let start = segment.cast::<u8>().add(first * CHUNK_SIZE);
+                if !heap.source().commit(NonNull::new_unchecked(start), count * CHUNK_SIZE) {
+                    return None;
+                }
+                pool.committed |= mask_of(first, count);
+                missing &= !mask_of(first, count);
+            }
+            let clean = pool.free.clean & mask == mask;
+            self.doomed -= (pool.free.doomed & mask).count_ones();
+            pool.free.remove(mask);
+            if pool.free.any() == 0 {
+                self.unlist(segment);
+            }
+            let chunks = Segment::run(segment, index, span);
+            chunks[0].span.set(span as u8);
+            for (offset, chunk) in chunks.iter().enumerate().skip(1) {
+                chunk.set_state(State::Tail);
+                chunk.offset.set(offset as u8);
+                // Its blocks of an earlier life are overwritten now.
+                chunk.carved.set(0);
+            }
+            Some(clean)
+        }
+    }
+
+    /// Reserves a segment. False when out of memory.
+    fn grow(&mut self, heap: &HeapCore) -> bool {
+        let source = heap.source();
+        let Some(start) = source.reserve(SEGMENT_SIZE, SEGMENT_SIZE) else {
+            return false;
+        };
+        debug_assert!(start.addr().get().is_multiple_of(SEGMENT_SIZE));
+        // SAFETY: just reserved; the head is committed before it is touched.
+        unsafe {
+            if !source.commit(start, CHUNK_SIZE) {
+                source.release(start, SEGMENT_SIZE, SEGMENT_SIZE);
+                return false;
+            }
+            if !source.fresh_is_zero() {
+                start.write_bytes(0, size_of::<Segment>());
+            }
+            let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
+            links(segment).free.clean = Segment::ALL;
+            links(segment).committed = !Segment::ALL;
+            self.link(heap, segment);
+            self.list(segment);
+            if self.metadata_left == 0 {
+                let head = size_of::<Segment>();
+                self.metadata = start.as_ptr().add(head);
+                self.metadata_left = CHUNK_SIZE - head;
+                links(segment).permanent = true;
+            }
+        }
+        heap.count_mapped(SEGMENT_SIZE);
+        true
+    }
+
+    /// The chunks freed longer than a delay ago are doomed.
+    fn tick(&mut self, heap: &HeapCore, now: u64) {
+        let delay = heap.purge_delay_ms;
+        if now.saturating_sub(self.last_tick) < delay {
+            return;
+        }
+        self.last_tick = now;
+        let quiet = now.saturating_sub(self.last_give) >= delay;
+        self.age(quiet);
+    }
+
+    /// Moves every free chunk one age on, or straight to its doom.
+    fn age(&mut self, all: bool) {
+        for segment in self.iter() {
+            // SAFETY: (I5) under the lock.
+            let free = &mut unsafe { links(segment) }.free;
+            let doomed = if all { free.old | free.young } else { free.old };
+            self.doomed += doomed.count_ones();
+            free.doomed |= doomed;
+            free.old = if all { 0 } else { free.young };
+            free.young = 0;
+        }
+    }
+
+    /// Takes a segment whose chunks are all free and not needed out of everything. It is the
+    /// caller's then.
+    unsafe fn take_out(&mut self, heap: &HeapCore, segment: *mut Segment) {
+        // SAFETY: (I5) under the lock.
+        unsafe {
+            self.doomed -= links(segment).free.doomed.count_ones();
+            self.unlist(segment);
+            self.unlink(heap, segment);
+        }
+    }
+
+    /// Keeps an unlinked segment until no reader can be looking at it.
+    pub(super) unsafe fn put_aside(&mut self, segment: *mut Segment) {
+        // SAFETY: (I5) ours alone but for readers, who do not look at pool links.
+        unsafe { links(segment).next = self.aside };
+        self.aside = segment;
+    }
+
+    /// Releases what was put aside. The caller knows that no reader is inside the gate.
+    pub(super) unsafe fn release_put_aside(&mut self, heap: &HeapCore) {
+        while let Some(segment) = NonNull::new(self.aside) {
+            // SAFETY: (I5) unlinked, and no reader is left.
+            unsafe {
+                self.aside = links(segment.as_ptr()).next;
+                heap.release_segment(segment.as_ptr());
+            }
+        }
+    }
+
+    /// The next piece of work for a purge: part of a segment, or a whole one.
+    fn next_purge(&self, heap: &HeapCore, at_most: u32) -> Option<Purge> {
+        let can_purge = heap.can_purge.load(Ordering::Relaxed);
+        self.iter().find_map(|segment| {
+            // SAFETY: (I5) under the lock.
+            let pool = unsafe { links(segment) };
+            if pool.free.doomed | pool.free.clean == Segment::ALL && !pool.permanent {
+                return Some(Purge::Whole(segment));
+            }
+            if pool.free.doomed == 0 || !can_purge {
+                return None;
+            }
+            let index = pool.free.doomed.trailing_zeros();
+            let span = (pool.free.doomed >> index).trailing_ones().min(at_most);
+            Some(Purge::Part(segment, index as usize, span as usize))
+        })
+    }
+}
+
+enum Purge {
+    Whole(*mut Segment),
+    Part(*mut Segment, usize, usize),
+}
+
+impl HeapCore {
+    /// Takes a run of `span` free chunks; they and their records are the caller's. Also tells
+    /// whether they read as zero. `None` when out of memory or at the limit.
+    pub(crate) fn take_chunks(&self, span: usize) -> Option<(*const Chunk, bool)> {
+        let bytes = span * CHUNK_SIZE;
+        if !self.charge(bytes) {
+            self.empty_orphans(usize::MAX);
+            if !self.charge(bytes) {
+                return None;
+            }
+        }
+        let mut pool = self.pool.lock();
+        let mut found = pool.find(span);
+        if found.is_none() {
+            // Before asking the system: what dead threads hold empty will do.
+            drop(pool);
+            self.empty_orphans(LEASES_BEFORE_RESERVE);
+            pool = self.pool.lock();
+            found = pool.find(span);
+            if found.is_none() && pool.grow(self) {
+                found = pool.find(span);
+            }
+        }
+        // SAFETY: (I5) found under this lock.
+        let taken = found.and_then(|(segment, index)| unsafe {
+            let clean = pool.claim(self, segment, index, span)?;
+            Some((&raw const (*segment).chunks[index], clean && self.clean_is_zero.load(Ordering::Relaxed)))
+        });
+        if taken.is_none() {
+            self.discharge(bytes);
+        }
+        self.visit(pool);
+        taken
+    }
+
+    /// Runs the purge clock, as every visit to the pool does.
+    pub(super) fn visit<'a>(&'a self, mut pool: MutexGuard<'a, Pool>) {
+        pool.tick(self, now_ms());
+        self.purge(pool, PURGE_BATCH);
+    }
+
+    /// Gives a run of chunks back to the pool.
+    pub(crate) fn give_chunks(&self, chunk: *const Chunk, span: usize) {
+        let now = now_ms();
+        let mut pool = self.pool.lock();
+        pool.tick(self, now);
+        pool.last_give = now;
+        // SAFETY: (I5) under the lock; (I4) the caller gives the run up.
+        unsafe {
+            let segment = Segment::of_chunk(chunk);
+            let index = Segment::index_of_chunk(chunk);
+            for record in Segment::run(segment, index, span) {
+                record.set_state(State::Free);
+            }
+            links(segment).free.young |= mask_of(index, span);
+            pool.list(segment);
+        }
+        self.discharge(span * CHUNK_SIZE);
+        self.purge(pool, PURGE_BATCH);
+    }
+
+    /// Makes a run longer where it is, if the chunks behind it are free.
+    pub(crate) fn extend_run(&self, chunk: *const Chunk, span: usize, new_span: usize) -> bool {
+        let more = new_span - span;
+        if !self.charge(more * CHUNK_SIZE) {
+            return false;
+        }
+        let mut pool = self.pool.lock();
+        let segment = Segment::of_chunk(chunk);
+        let index = Segment::index_of_chunk(chunk) + span;
+        // SAFETY: (I5) under the lock; (I4) the run is the caller's.
+        let done = unsafe {
+            index + more <= 64
+                && links(segment).free.any() & mask_of(index, more) == mask_of(index, more)
+                && pool.claim(self, segment, index, more).is_some()
+        };
+        if !done {
+            self.discharge(more * CHUNK_SIZE);
+            return false;
+        }
+        // SAFETY: (I4) as above.
+        unsafe {
+            for (offset, tail) in Segment::run(segment, index, more).iter().enumerate() {
+                tail.set_state(State::Tail);
+                tail.offset.set((span + offset) as u8);
+                tail.carved.set(0);
+            }
+            (*chunk).span.set(new_span as u8);
+        }
+        true
+    }
+
+    /// Zeroed memory for records, which lives as long as the heap; `None` when out of memory.
+    pub(super) fn metadata(&self, size: usize) -> Option<NonNull<u8>> {
+        let size = size.next_multiple_of(align_of::<Chunk>());
+        let mut pool = self.pool.lock();
+        if pool.metadata_left < size {
+            if pool.find(1).is_none() || pool.metadata.is_null() {
+                pool.metadata_left = 0;
+                if !pool.grow(self) {
+                    return None;
+                }
+            }
+            if pool.metadata_left < size {
+                let (segment, index) = pool.find(1)?;
+                // SAFETY: (I5) found under this lock; (I4) the chunk is ours then.
+                unsafe {
+                    pool.claim(self, segment, index, 1)?;
+                    let chunk = &(*segment).chunks[index];
+                    chunk.set_state(State::Metadata);
+                    chunk.carved.set(0);
+                    links(segment).permanent = true;
+                    pool.metadata = Segment::chunk_start(chunk);
+                }
+                pool.metadata_left = CHUNK_SIZE;
+                if size > CHUNK_SIZE {
+                    return None;
+                }
+            }
+        }
+        let start = NonNull::new(pool.metadata)?;
+        pool.metadata_left -= size;
+        // SAFETY: the piece lies in the region, which was given to nobody else.
+        unsafe {
+            pool.metadata = pool.metadata.add(size);
+            start.write_bytes(0, size);
+        }
+        Some(start)
+    }
+
+    /// Gives doomed memory back, up to `at_most` chunks of it, outside the lock.
+    pub(super) fn purge<'a>(&'a self, mut pool: MutexGuard<'a, Pool>, at_most: u32) {
+        // SAFETY: (I5) unlinked segments stay put aside until no reader is inside.
+        if !pool.aside.is_null() && self.gate.is_free() {
+            unsafe { pool.release_put_aside(self) };
+        }
+        self.release_idle(&mut pool, self.purge_delay_ms);
+        let mut left = at_most;
+        while left > 0 && pool.doomed > 0 {
+            match pool.next_purge(self, left) {
+                None => return,
+                Some(Purge::Whole(segment)) => {
+                    // SAFETY: (I5) under the lock; nothing in the segment is in use.
+                    unsafe {
+                        pool.take_out(self, segment);
+                        if self.gate.is_free() {
+                            drop(pool);
+                            self.release_segment(segment);
+                            pool = self.pool.lock();
+                        } else {
+                            pool.put_aside(segment);
+                        }
+                    }
+                    left = left.saturating_sub(PURGE_BATCH);
+                }
+                Some(Purge::Part(segment, index, span)) => {
+                    left -= span as u32;
+                    let mask = mask_of(index, span);
+                    // SAFETY: (I5) under the lock; the chunks are nobody's but ours meanwhile, and
+                    // a segment with a chunk in use is never released.
+                    unsafe {
+                        links(segment).free.remove(mask);
+                        pool.doomed -= span as u32;
+                        if links(segment).free.any() == 0 {
+                            pool.unlist(segment);
+                        }
+                        drop(pool);
+                        let start = segment.cast::<u8>().add(index * CHUNK_SIZE);
+                        let bytes = span * CHUNK_SIZE;
+                        let purged = self.source().purge(NonNull::new_unchecked(start), bytes);
+                        pool = self.pool.lock();
+                        self.count_purged(purged, bytes);
+                        let free = &mut links(segment).free;
+                        if purged == Purged::Kept {
+                            free.old |= mask;
+                        } else {
+                            free.clean |= mask;
+                        }
+                        if !links(segment).listed {
+                            pool.list(segment);
+                        }
+                        if links(segment).free.clean == Segment::ALL && !links(segment).permanent {
+                            pool.take_out(self, segment);
+                            pool.put_aside(segment);
+                            if self.gate.is_free() {
+                                pool.release_put_aside(self);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn count_purged(&self, purged: Purged, bytes: usize) {
+        match purged {
+            Purged::Kept => self.can_purge.store(false, Ordering::Relaxed),
+            Purged::Unspecified => self.clean_is_zero.store(false, Ordering::Relaxed),
+            Purged::Zeroed => {}
+        }
+        if purged != Purged::Kept {
+            self.given_back.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives everything that is free back to the source now.
+    pub(crate) fn purge_all(&self) {
+        let mut pool = self.pool.lock();
+        pool.age(true);
+        self.release_idle(&mut pool, 0);
+        self.purge(pool, u32::MAX);
+    }
+
+    /// Gives a segment back to the source.
+    ///
+    /// # Safety
+    /// (I5) Nobody can reach the segment any more.
+    pub(super) unsafe fn release_segment(&self, segment: *mut Segment) {
+        // SAFETY: (I5) passed on; the head is read before it goes.
+        unsafe {
+            let size = (*segment).size.get();
+            let align = match (*segment).kind() {
+                Kind::Chunks => SEGMENT_SIZE,
+                Kind::Big => (*segment).big.align.get(),
+            };
+            self.count_unmapped(size);
+            self.source().release(NonNull::new_unchecked(segment.cast()), size, align);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_where_they_are() {
+        assert_eq!(run_of(0b0110_1110, 3), Some(1));
+        assert_eq!(run_of(0b0110_1110, 4), None);
+        assert_eq!(run_of(Segment::ALL, 16), Some(1));
+        assert_eq!(run_of(1 << 63, 1), Some(63));
+        assert_eq!(run_of(0, 1), None);
+        assert_eq!(mask_of(60, 4), 0xf << 60);
+    }
+}

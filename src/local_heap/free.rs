@@ -1,0 +1,206 @@
+//! Freeing a block: the owner is found from the block's address, whatever heap it is of.
+
+use core::alloc::Layout;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::slow::{chunk_of, free_span, post};
+use crate::config::SEGMENT_SIZE;
+use crate::heap::{GLOBAL, HeapCore};
+use crate::raw::chunk::{Chunk, State};
+use crate::raw::return_queue::Chain;
+use crate::raw::segment::{Kind, Segment};
+use crate::threads::ThreadRecord;
+
+/// Frees a block that was requested with `size` bytes and an alignment below [`SEGMENT_SIZE`].
+/// `record` is the one the calling thread holds, or one that nobody does.
+///
+/// # Safety
+/// (I1) The caller gives up `block`, a live block of some heap.
+#[inline(always)]
+pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usize) {
+    let segment = Segment::of(block);
+    let index = Segment::index_of(block);
+    // SAFETY: (I2) a live block lies in a segment whose head is readable; (I4) what this thread's
+    // record owns is this thread's.
+    unsafe {
+        // ORDER: Relaxed. An owner is stored before the chunk's first block is handed out and
+        // stays until the last one is back, so whoever gave us the block also gave us this word.
+        let owner = (*segment).owners[index].load(Ordering::Relaxed).cast_const();
+        let chunk = &raw const (*segment).chunks[index];
+        if owner == record {
+            if (*chunk).push(block.cast(), size) {
+                (*(*chunk).local()).chunk_event(&*chunk);
+            }
+        } else {
+            free_other(record, owner, block, size);
+        }
+    }
+}
+
+/// Frees a block that is not in the first chunk of a run that `record` owns.
+///
+/// # Safety
+/// As for [`free`].
+#[inline(never)]
+unsafe fn free_other(
+    record: *const ThreadRecord,
+    owner: *const ThreadRecord,
+    block: *mut u8,
+    size: usize,
+) {
+    let segment = Segment::of(block);
+    // SAFETY: (I2) as in `free`.
+    unsafe {
+        if owner.is_null() {
+            free_odd(record, block, Some(size));
+        } else {
+            // Reads of the chunk's own record are left to the owner: it is writing there.
+            let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
+            free_foreign(&*(*segment).heap.get(), chunk, block, size);
+        }
+    }
+}
+
+/// Frees a block whose chunk has no owner of its own: in the tail of a run, a run itself, or big.
+///
+/// # Safety
+/// As for [`free`], for any alignment if `size` is `None` or the block is not over-aligned.
+#[cold]
+#[inline(never)]
+unsafe fn free_odd(record: *const ThreadRecord, block: *mut u8, size: Option<usize>) {
+    let segment = Segment::of(block);
+    // SAFETY: (I2) as in `free`; (I1) passed on.
+    unsafe {
+        let heap = &*(*segment).heap.get();
+        if (*segment).kind() == Kind::Big {
+            return heap.free_big(segment, size);
+        }
+        let chunk = chunk_of(block);
+        if (*chunk).state() == State::Span {
+            return free_span(chunk, size);
+        }
+        let size = size.unwrap_or_else(|| (*chunk).block_size());
+        let owner = (*segment).owners[Segment::index_of_chunk(chunk)].load(Ordering::Relaxed);
+        if owner.cast_const() == record {
+            if (*chunk).push(block.cast(), size) {
+                (*(*chunk).local()).chunk_event(&*chunk);
+            }
+        } else {
+            free_foreign(heap, chunk, block, size);
+        }
+    }
+}
+
+/// Frees a block of another thread's chunk, through this thread's outbox if it has one.
+#[inline]
+unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, size: usize) {
+    let local = if ptr::eq(heap, &GLOBAL) { crate::global::local() } else { heap.local() };
+    match local {
+        // SAFETY: (I7) this thread's own local heap; (I1) passed on.
+        Some(local) => unsafe { (*local).free_foreign(chunk, block, size) },
+        // SAFETY: (I1) passed on. A thread past our destructor, or one for which there is no
+        // memory: no outbox, every block goes home by itself.
+        None => unsafe {
+            let head = block.cast();
+            post(Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 });
+        },
+    }
+}
+
+/// Frees a block of which neither size nor alignment is known.
+///
+/// # Safety
+/// (I1) The caller gives up `block`, a live block of `heap`.
+pub(crate) unsafe fn free_unsized(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8) {
+    // SAFETY: (I1) passed on.
+    unsafe {
+        match over_aligned(heap, block) {
+            Some(segment) => heap.free_big(segment, None),
+            None => free_odd_or_own(record, block),
+        }
+    }
+}
+
+unsafe fn free_odd_or_own(record: *const ThreadRecord, block: *mut u8) {
+    // SAFETY: (I2) as in `free`: the block is live, so its chunk's record does not change.
+    unsafe {
+        let segment = Segment::of(block);
+        let owner = (*segment).owners[Segment::index_of(block)].load(Ordering::Relaxed);
+        if owner.is_null() {
+            free_odd(record, block, None);
+        } else {
+            free(record, block, (*chunk_of(block)).block_size());
+        }
+    }
+}
+
+/// Frees a block whose alignment is at least [`SEGMENT_SIZE`].
+///
+/// # Safety
+/// (I1) The caller gives up `block`, a live block of `heap`.
+#[cold]
+unsafe fn free_over_aligned(heap: &HeapCore, block: *mut u8, size: usize) {
+    // SAFETY: (I1) passed on.
+    unsafe {
+        if let Some(segment) = over_aligned(heap, block) {
+            heap.free_big(segment, Some(size));
+        }
+    }
+}
+
+/// The segment of a block that is aligned to [`SEGMENT_SIZE`]: no other block starts where a
+/// segment could. It is found by search, so that no other free pays for it.
+pub(crate) fn over_aligned(heap: &HeapCore, block: *mut u8) -> Option<*mut Segment> {
+    if !block.addr().is_multiple_of(SEGMENT_SIZE) {
+        return None;
+    }
+    let mut found = None;
+    heap.for_each_segment(|segment| {
+        let start = ptr::from_ref(segment).addr();
+        if segment.kind() == Kind::Big && start + segment.big.offset.get() == block.addr() {
+            found = Some(ptr::from_ref(segment).cast_mut());
+        }
+    });
+    found
+}
+
+/// Bytes that the caller may use at `block`.
+///
+/// # Safety
+/// `block` is a live block of `heap`.
+pub(crate) unsafe fn usable_size(heap: &HeapCore, block: *mut u8) -> usize {
+    // SAFETY: (I2) as in `free`.
+    unsafe {
+        if let Some(segment) = over_aligned(heap, block) {
+            return (*segment).big.block_size.get() as usize;
+        }
+        let segment = Segment::of(block);
+        if (*segment).kind() == Kind::Big {
+            (*segment).big.block_size.get() as usize
+        } else {
+            (*chunk_of(block)).block_size()
+        }
+    }
+}
+
+/// Frees a block of any alignment.
+///
+/// # Safety
+/// As for [`free`]; the block is of `heap` and was requested with `layout`.
+#[inline(always)]
+pub(crate) unsafe fn free_layout(
+    heap: &HeapCore,
+    record: *const ThreadRecord,
+    block: *mut u8,
+    layout: Layout,
+) {
+    // SAFETY: (I1) passed on.
+    unsafe {
+        if layout.align() < SEGMENT_SIZE {
+            free(record, block, layout.size());
+        } else {
+            free_over_aligned(heap, block, layout.size());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A local heap: one thread's private part of a heap.
+//!
+//! [`BlockCache`] is the fast path: the current chunk of every class. [`LocalCore`] is the rest: the
+//! slow path, the lists of chunks, the outbox for foreign blocks, the inbox where other threads
+//! return ours, and the counters.
+//!
+//! ```text
+//! alloc    BlockCache::alloc ── no block linked ──> LocalCore::alloc_slow: take in what came home,
+//!                                                   next available chunk, carve, new chunk
+//! free     free::free ─> Chunk::push ── empty, or no longer full ──> LocalCore::chunk_event
+//!          └─ not ours ─> LocalCore::free_foreign ──> Outbox ── group full ──> ReturnQueue::post
+//! ```
+
+mod chunk_list;
+mod counters;
+mod free;
+mod outbox;
+mod serve;
+mod slow;
+
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use self::chunk_list::{ChunkCache, ChunkList};
+pub(crate) use self::counters::{BIG_ROW, ROWS, SPAN_ROW, Totals};
+pub(crate) use self::free::{free_layout, free_unsized, usable_size};
+pub(crate) use self::serve::rounded;
+use self::outbox::Outbox;
+use crate::heap::HeapCore;
+use crate::raw::chunk::{Chunk, Counter, EMPTY};
+use crate::raw::return_queue::ReturnQueue;
+use crate::size_class::CLASSES;
+use crate::threads::ThreadRecord;
+
+/// The current chunk of every class.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct BlockCache {
+    current: [Cell<*const Chunk>; CLASSES],
+}
+
+/// The cache of a thread that has none yet: every chunk in it is the empty one.
+pub(crate) static EMPTY_CACHE: EmptyCache = EmptyCache(BlockCache::new());
+
+pub(crate) struct EmptyCache(BlockCache);
+
+// SAFETY: its cells are written by the slow path of a local heap only, and this cache is not part
+// of one.
+unsafe impl Sync for EmptyCache {}
+
+impl EmptyCache {
+    pub(crate) const fn as_ptr(&'static self) -> *const BlockCache {
+        &raw const self.0
+    }
+}
+
+impl BlockCache {
+    const fn new() -> Self {
+        Self { current: [const { Cell::new(EMPTY.as_ptr()) }; CLASSES] }
+    }
+
+    /// A block of `class` for a request of `size` bytes; null when the slow path must find one.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record that this cache belongs to; `class` is a class.
+    #[inline(always)]
+    pub(crate) unsafe fn alloc(&self, class: usize, size: usize) -> *mut u8 {
+        debug_assert!(class < CLASSES);
+        // SAFETY: (I4) a current chunk is a chunk of this local heap, or the empty one.
+        unsafe { (*self.current.get_unchecked(class).get()).pop(size).cast() }
+    }
+
+    /// The local heap that this cache is part of; `None` for the static empty cache.
+    #[inline]
+    pub(crate) fn local(this: *const Self) -> Option<*const LocalCore> {
+        // (I4) Every other cache is the first field of a `LocalCore`, and pointers to it are made
+        // from pointers to the whole.
+        (this != EMPTY_CACHE.as_ptr()).then_some(this.cast())
+    }
+}
+
+/// One thread's private part of a heap. All of it belongs to the holder of `record`, but for
+/// `inbox` and `posted`, which other threads write, and the counters, which anyone may read.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct LocalCore {
+    /// First, so that a pointer to it is a pointer to the whole.
+    blocks: BlockCache,
+    heap: *const HeapCore,
+    record: *const ThreadRecord,
+    /// Chunks with free blocks that are not current, per class.
+    available: [ChunkList; CLASSES],
+    /// Empty chunks.
+    chunks: ChunkCache,
+    outbox: Outbox,
+    /// What chunks that are no longer ours counted.
+    totals: [Totals; ROWS],
+    /// Bytes by which requests changed while their block stayed; wraps.
+    resized: Counter,
+    /// Odd while counts move between chunks and totals.
+    version: Counter,
+    /// The local heap made before this one in the same heap; constant.
+    next_in_heap: AtomicPtr<LocalCore>,
+    /// Neighbours in the record's list, under its lock.
+    siblings: UnsafeCell<Siblings>,
+    /// The queue's allocation is being made: see `drain`.
+    making_queue: Cell<bool>,
+    inbox: CachePadded<ReturnQueue>,
+    /// Blocks sent home by other threads, per class; any thread writes.
+    posted: [Counter; CLASSES],
+}
+
+#[derive(Debug)]
+struct Siblings {
+    next: *const LocalCore,
+    prev: *const LocalCore,
+}
+
+impl LocalCore {
+    /// Builds a local heap in place.
+    ///
+    /// # Safety
+    /// `place` is writable, aligned and the caller's alone; heap and record outlive it.
+    pub(crate) unsafe fn init(place: *mut Self, heap: *const HeapCore, record: *const ThreadRecord) {
+        let value = Self {
+            blocks: BlockCache::new(),
+            heap,
+            record,
+            available: [const { ChunkList::new() }; CLASSES],
+            chunks: ChunkCache::new(),
+            outbox: Outbox::new(),
+            totals: [const { Totals::new() }; ROWS],
+            resized: Counter::new(),
+            version: Counter::new(),
+            next_in_heap: AtomicPtr::new(ptr::null_mut()),
+            siblings: UnsafeCell::new(Siblings { next: ptr::null(), prev: ptr::null() }),
+            making_queue: Cell::new(false),
+            inbox: CachePadded::new(ReturnQueue::new()),
+            posted: [const { Counter::new() }; CLASSES],
+        };
+        // SAFETY: as the caller promises.
+        unsafe { place.write(value) };
+    }
+
+    pub(crate) fn blocks(&self) -> &BlockCache {
+        &self.blocks
+    }
+    pub(crate) fn heap(&self) -> &HeapCore {
+        // SAFETY: (I6) a heap outlives its local heaps.
+        unsafe { &*self.heap }
+    }
+    #[inline(always)]
+    pub(crate) fn record(&self) -> *const ThreadRecord {
+        self.record
+    }
+    pub(crate) fn inbox(&self) -> &ReturnQueue {
+        &self.inbox
+    }
+
+    /// The local heap made before this one in the same heap.
+    pub(crate) fn next_in_heap(&self) -> *const LocalCore {
+        // ORDER: Relaxed; constant once published by the Release store to the heap's list.
+        self.next_in_heap.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_next_in_heap(&self, next: *const LocalCore) {
+        self.next_in_heap.store(next.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The next local heap of the same record.
+    ///
+    /// # Safety
+    /// The caller holds the lock of the record's list.
+    pub(crate) unsafe fn next_in_record(&self) -> *const LocalCore {
+        // SAFETY: the lock guards the links.
+        unsafe { (*self.siblings.get()).next }
+    }
+
+    /// Puts this local heap on its record's list.
+    pub(crate) fn attach(&self) {
+        // SAFETY: (I7) records are never freed; the links are touched under the lock only.
+        unsafe {
+            let mut first = (*self.record).locals.lock();
+            (*self.siblings.get()).next = *first;
+            if !first.is_null() {
+                (*(**first).siblings.get()).prev = self;
+            }
+            *first = self;
+        }
+    }
+
+    /// Takes this local heap off its record's list; waits for a thread that is ending just now.
+    pub(crate) fn detach(&self) {
+        // SAFETY: (I7) as in `attach`; the neighbours are attached, so they are alive.
+        unsafe {
+            let mut first = (*self.record).locals.lock();
+            let Siblings { next, prev } = *self.siblings.get();
+            if prev.is_null() {
+                *first = next;
+            } else {
+                (*(*prev).siblings.get()).next = next;
+            }
+            if !next.is_null() {
+                (*(*next).siblings.get()).prev = prev;
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! From a layout to a block, and from one layout to another.
+
+use core::alloc::Layout;
+use core::ptr;
+
+use super::free::{free_layout, over_aligned};
+use super::slow::chunk_of;
+use super::LocalCore;
+use crate::config::{CHUNK_SIZE, MAX_CLASS_SIZE, MAX_SPAN_SIZE, PAGE_SIZE, SEGMENT_SIZE};
+use crate::raw::segment::{Kind, Segment};
+use crate::size_class::{block_size, class_of};
+
+/// Bytes that a block must have so that it can be aligned as asked: see `size_class`.
+#[inline(always)]
+pub(crate) const fn rounded(layout: Layout) -> usize {
+    // Cannot overflow: a layout's size rounded up to its alignment fits in an `isize`.
+    (layout.size() + layout.align() - 1) & !(layout.align() - 1)
+}
+
+impl LocalCore {
+    /// A block for `layout`; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline(always)]
+    pub(crate) unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let size = rounded(layout);
+        // SAFETY: (I7) passed on; the class is one.
+        unsafe {
+            if size <= MAX_CLASS_SIZE {
+                let class = class_of(size);
+                let block = self.blocks().alloc(class, layout.size());
+                if block.is_null() { self.alloc_slow(class, layout.size()) } else { block }
+            } else {
+                self.alloc_large(layout, false)
+            }
+        }
+    }
+
+    /// A block for `layout`, its first `layout.size()` bytes zero; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn alloc_zero(&self, layout: Layout) -> *mut u8 {
+        let size = rounded(layout);
+        // SAFETY: (I7) passed on.
+        unsafe {
+            if size <= MAX_CLASS_SIZE {
+                self.alloc_zeroed(class_of(size), layout.size())
+            } else {
+                self.alloc_large(layout, true)
+            }
+        }
+    }
+
+    /// A block that no class serves; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn alloc_large(&self, layout: Layout, zeroed: bool) -> *mut u8 {
+        if layout.size() <= MAX_SPAN_SIZE && layout.align() <= CHUNK_SIZE {
+            // SAFETY: (I7) passed on.
+            unsafe { self.alloc_span(layout.size(), zeroed) }
+        } else {
+            self.heap().alloc_big(self, layout.size(), layout.align(), zeroed)
+        }
+    }
+
+    /// A block for `new` that starts with what the block for `old` held; null when out of memory,
+    /// and then the old block is as it was.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record; (I1) `block` is a live block for `old` of this heap, which the
+    /// caller gives up unless null comes back.
+    #[inline]
+    pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        let (old_size, new_size) = (rounded(old), rounded(new));
+        // SAFETY: (I1), (I7) passed on.
+        unsafe {
+            if old_size <= MAX_CLASS_SIZE && new_size <= MAX_CLASS_SIZE {
+                // A block of the same class is aligned for `new` unless `new` asks for more.
+                if class_of(old_size) == class_of(new_size) && block.addr() & (new.align() - 1) == 0 {
+                    self.count_resize(old.size(), new.size());
+                    return block;
+                }
+            } else if old_size > MAX_CLASS_SIZE && new_size > MAX_CLASS_SIZE {
+                let same = self.resize_large(block, old, new);
+                if !same.is_null() {
+                    self.count_resize(old.size(), new.size());
+                    return same;
+                }
+            }
+            self.realloc_copy(block, old, new)
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_copy(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        // SAFETY: (I1), (I7) passed on; both blocks are at least as long as what is copied.
+        unsafe {
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
+                free_layout(self.heap(), self.record(), block, old);
+            }
+            moved
+        }
+    }
+
+    /// Resizes a block that no class serves without copying; null when that cannot be.
+    #[cold]
+    #[inline(never)]
+    unsafe fn resize_large(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        if block.addr() & (new.align() - 1) != 0 {
+            return ptr::null_mut();
+        }
+        // SAFETY: (I1) passed on; (I2) the block is live.
+        unsafe {
+            let over = if old.align() >= SEGMENT_SIZE { over_aligned(self.heap(), block) } else { None };
+            let segment = over.unwrap_or_else(|| Segment::of(block));
+            if (*segment).kind() == Kind::Big {
+                if new.size() <= MAX_SPAN_SIZE {
+                    return ptr::null_mut();
+                }
+                return self.heap().resize_big(segment, new.size());
+            }
+            if new.size() > MAX_SPAN_SIZE {
+                return ptr::null_mut();
+            }
+            let chunk = &*chunk_of(block);
+            let span = chunk.span.get() as usize;
+            let needed = new.size().div_ceil(CHUNK_SIZE);
+            // A run that would be half empty moves instead.
+            if needed * 2 <= span
+                || (needed > span && !self.heap().extend_run(chunk, span, needed))
+            {
+                return ptr::null_mut();
+            }
+            let new_block_size = new.size().next_multiple_of(PAGE_SIZE);
+            let change = (new_block_size as u64).wrapping_sub(chunk.block_size() as u64);
+            chunk.set_class(chunk.class(), new_block_size);
+            (*chunk.local()).totals(super::SPAN_ROW).block_bytes.add_shared(change);
+            block
+        }
+    }
+}
+
+const _: () = assert!(block_size(class_of(MAX_CLASS_SIZE)) == MAX_CLASS_SIZE);

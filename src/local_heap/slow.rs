@@ -1,0 +1,546 @@
+//! The slow path: where blocks come from when the current chunk has none, and where chunks go.
+
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::LocalCore;
+use super::counters::{SPAN_ROW, Totals};
+use super::outbox::Outbox;
+use crate::config::{CARVE_BYTES, CHUNK_SIZE, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::raw::chunk::{Chunk, Counter, EMPTY, State};
+use crate::raw::free_list::Block;
+use crate::raw::return_queue::{Chain, Received};
+use crate::raw::segment::Segment;
+use crate::size_class::{block_size, span_of};
+
+/// Blocks at least this large that are asked for zeroed are taken one by one from memory that is
+/// fresh from the system, rather than carved in batches: below it clearing a block costs less than
+/// a visit to the slow path.
+const ZEROED_ONE_BY_ONE: usize = 1024;
+
+/// Every method here asks the same of its caller: (I7) to hold this local heap's record.
+impl LocalCore {
+    /// A block of `class` when the fast path found none; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
+        unsafe {
+            self.take_home();
+            let block = self.blocks.alloc(class, size);
+            if !block.is_null() {
+                return block;
+            }
+            // Out of memory, or at the limit: what this thread keeps empty may be what is missing.
+            if !self.refill(class) && !(self.trim() && self.refill(class)) {
+                return ptr::null_mut();
+            }
+            self.blocks.alloc(class, size)
+        }
+    }
+
+    /// A block of `class` whose first `size` bytes are zero; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn alloc_zeroed(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on; what is not carved of a fresh chunk is zero and nobody's.
+        unsafe {
+            if block_size(class) >= ZEROED_ONE_BY_ONE
+                && let Some(block) = self.take_fresh(class, size)
+            {
+                return block;
+            }
+            let mut block = self.blocks.alloc(class, size);
+            if block.is_null() {
+                block = self.alloc_slow(class, size);
+            }
+            if !block.is_null() {
+                block.write_bytes(0, size);
+            }
+            block
+        }
+    }
+
+    /// The next block that was never carved, if the current chunk's memory is fresh.
+    unsafe fn take_fresh(&self, class: usize, size: usize) -> Option<*mut u8> {
+        // SAFETY: (I4) the chunk is ours or the empty one, whose capacity is 0.
+        unsafe {
+            self.take_home();
+            if (*self.current(class)).free.is_empty() {
+                let exhausted = (*self.current(class)).carved.get() == (*self.current(class)).capacity.get();
+                if exhausted && self.available[class].is_empty() {
+                    self.replace_current(class)?;
+                }
+            }
+            let chunk = &*self.current(class);
+            let carved = chunk.carved.get();
+            if !chunk.fresh.get() || !chunk.free.is_empty() || carved == chunk.capacity.get() {
+                return None;
+            }
+            chunk.carved.set(carved + 1);
+            chunk.allocated.add(1);
+            chunk.requested.add(size as u64);
+            Some(Segment::chunk_start(chunk).add(carved as usize * chunk.block_size()))
+        }
+    }
+
+    fn current(&self, class: usize) -> *const Chunk {
+        self.blocks.current[class].get()
+    }
+
+    /// Makes the current chunk of `class` one with a linked block.
+    unsafe fn refill(&self, class: usize) -> bool {
+        // Blocks that are free already come before memory that was never touched.
+        // SAFETY: (I4) listed and current chunks are ours.
+        unsafe {
+            if let Some(next) = self.available[class].pop_front() {
+                self.leave_current(class);
+                self.make_current(class, next);
+            } else if (*self.current(class)).carved.get() == (*self.current(class)).capacity.get()
+                && self.replace_current(class).is_none()
+            {
+                return false;
+            }
+            let chunk = &*self.current(class);
+            if chunk.free.is_empty() {
+                self.carve(chunk);
+            }
+            true
+        }
+    }
+
+    /// Replaces the current chunk, which is used up, by an empty one.
+    unsafe fn replace_current(&self, class: usize) -> Option<()> {
+        // SAFETY: (I4) the new chunk is handed to us by the cache or the pool.
+        unsafe {
+            let chunk = self.new_chunk(class)?;
+            self.leave_current(class);
+            self.make_current(class, chunk);
+        }
+        Some(())
+    }
+
+    /// Ends the current chunk's time as such: it has no linked block.
+    unsafe fn leave_current(&self, class: usize) {
+        let current = self.current(class);
+        if current == EMPTY.as_ptr() {
+            return;
+        }
+        // SAFETY: (I4) ours.
+        let chunk = unsafe { &*current };
+        let unpinned = chunk.allocated.get() - 1;
+        if chunk.carved.get() == chunk.capacity.get() {
+            // Full: the next block that comes back makes `freed` meet `allocated`.
+            let trigger = chunk.freed.get() + 1;
+            self.moving(|| {
+                chunk.set_state(State::Full);
+                chunk.allocated.set(trigger);
+                chunk.withheld.set(unpinned - trigger);
+            });
+        } else {
+            self.moving(|| {
+                chunk.set_state(State::Available);
+                chunk.allocated.set(unpinned);
+            });
+            // SAFETY: (I4) ours, in no list.
+            unsafe { self.available[class].push_back(chunk) };
+        }
+        self.blocks.current[class].set(EMPTY.as_ptr());
+        chunk.check();
+    }
+
+    unsafe fn make_current(&self, class: usize, chunk: *const Chunk) {
+        // SAFETY: (I4) ours, in no list.
+        let chunk = unsafe { &*chunk };
+        self.moving(|| {
+            chunk.set_state(State::Current);
+            chunk.allocated.add(1);
+        });
+        self.blocks.current[class].set(chunk);
+        chunk.check();
+    }
+
+    /// Links the next page of blocks that were never used.
+    unsafe fn carve(&self, chunk: &Chunk) {
+        let size = chunk.block_size();
+        let carved = chunk.carved.get();
+        let count = ((CARVE_BYTES / size).max(1) as u32).min(chunk.capacity.get() - carved);
+        debug_assert!(count > 0 && chunk.free.is_empty());
+        // SAFETY: (I3) blocks from `carved` to `capacity` lie in the chunk and are nobody's.
+        unsafe {
+            let first = Segment::chunk_start(chunk).add(carved as usize * size);
+            let mut block = first;
+            for _ in 1..count {
+                let next = block.add(size);
+                Block::set_next(block.cast(), next.cast());
+                block = next;
+            }
+            chunk.free.splice(first.cast(), block.cast());
+        }
+        chunk.carved.set(carved + count);
+    }
+
+    /// An empty chunk of `class`: from the cache, else from the heap's pool.
+    fn new_chunk(&self, class: usize) -> Option<*const Chunk> {
+        let span = span_of(class);
+        let cached = if span == 1 { self.chunks.pop(class) } else { None };
+        let (chunk, clean) = match cached {
+            Some(chunk) => (chunk, false),
+            None => self.heap().take_chunks(span)?,
+        };
+        // SAFETY: (I4) the chunk is ours now, with its record.
+        unsafe {
+            let segment = Segment::of_chunk(chunk);
+            let index = Segment::index_of_chunk(chunk);
+            let record = &*chunk;
+            // A chunk that was of this class before has its blocks linked still.
+            if clean || record.class() != class || record.carved.get() == 0 {
+                record.free.clear();
+                record.carved.set(0);
+                record.fresh.set(clean);
+                record.set_class(class, block_size(class));
+                record.capacity.set((span * CHUNK_SIZE / block_size(class)) as u32);
+            }
+            record.set_local(self);
+            (*segment).owners[index].store(self.record.cast_mut(), Ordering::Relaxed);
+        }
+        Some(chunk)
+    }
+
+    /// What a free found out: a chunk became empty, or is no longer full.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record of `chunk`'s owner, `self`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn chunk_event(&self, chunk: &Chunk) {
+        // SAFETY: (I4) passed on.
+        unsafe {
+            if chunk.state() == State::Full {
+                self.reopen(chunk);
+            }
+            if chunk.freed.get() == chunk.allocated.get() && chunk.state() == State::Available {
+                self.available[chunk.class()].remove(chunk);
+                self.give_up(chunk);
+            }
+        }
+    }
+
+    /// A full chunk has a free block again.
+    unsafe fn reopen(&self, chunk: &Chunk) {
+        self.moving(|| {
+            chunk.allocated.add(chunk.withheld.get());
+            chunk.withheld.set(0);
+            chunk.set_state(State::Available);
+        });
+        // SAFETY: (I4) ours; a full chunk is in no list.
+        unsafe { self.available[chunk.class()].push_back(chunk) };
+    }
+
+    /// Lets go of a chunk that is empty and in no list.
+    unsafe fn give_up(&self, chunk: &Chunk) {
+        let totals = &self.totals[chunk.class()];
+        self.moving(|| {
+            let moves: [(&Counter, &Counter); 4] = [
+                (&totals.allocated, &chunk.allocated),
+                (&totals.freed, &chunk.freed),
+                (&totals.requested, &chunk.requested),
+                (&totals.released, &chunk.released),
+            ];
+            for (total, part) in moves {
+                total.add(part.get());
+                part.set(0);
+            }
+            chunk.set_state(State::Cached);
+        });
+        chunk.check();
+        let span = chunk.span.get();
+        // SAFETY: (I2) the chunk's records are in its segment's head; no block of it is live, so
+        // nobody looks for its owner.
+        unsafe {
+            let segment = Segment::of_chunk(chunk);
+            let index = Segment::index_of_chunk(chunk);
+            (*segment).owners[index].store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        if span != 1 || !self.chunks.push(chunk) {
+            self.heap().give_chunks(chunk, span as usize);
+        }
+    }
+
+    /// Runs `f`, which moves counts about; readers of statistics try again meanwhile.
+    fn moving(&self, f: impl FnOnce()) {
+        use core::sync::atomic::fence;
+        self.version.add(1);
+        // ORDER: Release fences around the moves, pairing with the Acquire fences of the reader in
+        // `HeapCore::snapshot`: a reader that sees any moved count sees the odd version, and one
+        // that sees the even version after sees all moves.
+        fence(Ordering::Release);
+        f();
+        fence(Ordering::Release);
+        self.version.add(1);
+    }
+
+    /// Looks at the inbox on the way to a new block.
+    #[inline]
+    unsafe fn take_home(&self) {
+        if !self.inbox.is_empty() {
+            // SAFETY: (I7) passed on.
+            if unsafe { self.drain() } {
+                self.make_queue();
+            }
+        }
+    }
+
+    /// Takes in everything that other threads sent home. Returns whether any of it came by the
+    /// overflow path.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn drain(&self) -> bool {
+        let mut overflowed = false;
+        while let Some(received) = self.inbox.receive() {
+            // SAFETY: (I1) what the inbox hands out is ours to free.
+            unsafe {
+                match received {
+                    Received::Chain(chain) => self.take_in(&chain),
+                    Received::Overflow { mut head, requested } => {
+                        overflowed = true;
+                        let mut left = requested;
+                        while !head.is_null() {
+                            let next = Block::next(head);
+                            let chunk = chunk_of(head.cast());
+                            // The sum is known, not its parts: the first block carries it all.
+                            self.take_in(&Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: left });
+                            left = 0;
+                            head = next;
+                        }
+                    }
+                }
+            }
+        }
+        overflowed
+    }
+
+    /// Gives the inbox its queue, after its first use of the overflow path.
+    fn make_queue(&self) {
+        if self.inbox.has_queue() || self.making_queue.replace(true) {
+            return;
+        }
+        // The queue comes from the program's global allocator, which aborts when it cannot serve
+        // it, and which may be this local heap. So ask first, for the same layout: the block is
+        // still there when the queue asks.
+        let slots = core::alloc::Layout::array::<(usize, Chain)>(RETURN_QUEUE_CHAINS);
+        if let Ok(layout) = slots {
+            // SAFETY: the layout is not empty; a block is freed with the layout it was made with.
+            unsafe {
+                let probe = std::alloc::alloc(layout);
+                if !probe.is_null() {
+                    std::alloc::dealloc(probe, layout);
+                    self.inbox.make_queue();
+                }
+            }
+        }
+        self.making_queue.set(false);
+    }
+
+    /// Splices a chain of our own blocks into their chunk.
+    unsafe fn take_in(&self, chain: &Chain) {
+        // SAFETY: (I1) the chain is ours; (I4) so is its chunk.
+        unsafe {
+            let chunk = &*chain.chunk;
+            debug_assert!(ptr::eq(chunk.local(), self));
+            self.moving(|| {
+                chunk.free.splice(chain.head, chain.tail);
+                chunk.freed.add(u64::from(chain.count));
+                chunk.released.add(chain.requested);
+                self.totals[chunk.class()].received.add(u64::from(chain.count));
+            });
+            if chunk.state() != State::Current {
+                // A chain may overshoot the trigger of a full chunk, so look at it in any case.
+                self.chunk_event(chunk);
+            }
+        }
+    }
+
+    /// Frees a block of `chunk`, which belongs to another thread's local heap in the same heap.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record; (I1) it gives up `block`, which is of `chunk`.
+    #[inline]
+    pub(crate) unsafe fn free_foreign(&self, chunk: *const Chunk, block: *mut u8, size: usize) {
+        // SAFETY: passed on.
+        unsafe { self.outbox.add(chunk, block.cast(), size, |chain| self.post(chain)) };
+    }
+
+    fn post(&self, chain: Chain) {
+        // SAFETY: (I2) the chunk's blocks are live, so its record does not change; (I6) its local
+        // heap lives as long as the heap, of which both are part.
+        unsafe {
+            let row = (*chain.chunk).class();
+            self.totals[row].returned.add(u64::from(chain.count));
+            post(chain);
+        }
+    }
+
+    /// Sends home what waits in the outbox.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn flush(&self) {
+        if !self.outbox.is_empty() {
+            self.outbox.flush(&|chain| self.post(chain));
+        }
+    }
+
+    /// Gives back every chunk that is empty. Returns whether there was any.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn trim(&self) -> bool {
+        let mut any = false;
+        for class in 0..self.available.len() {
+            let current = self.current(class);
+            // SAFETY: (I4) current and cached chunks are ours; the empty one stays.
+            unsafe {
+                if current != EMPTY.as_ptr() && (*current).live() == 0 {
+                    let chunk = &*current;
+                    self.blocks.current[class].set(EMPTY.as_ptr());
+                    self.moving(|| {
+                        chunk.set_state(State::Available);
+                        chunk.allocated.set(chunk.allocated.get() - 1);
+                    });
+                    self.give_up(chunk);
+                    any = true;
+                }
+            }
+        }
+        while let Some(chunk) = self.chunks.pop_any() {
+            self.heap().give_chunks(chunk, 1);
+            any = true;
+        }
+        any
+    }
+
+    /// What a thread does for its local heap before it ends: nothing that is free stays here.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn retire(&self) -> bool {
+        // SAFETY: (I7) passed on.
+        unsafe {
+            self.flush();
+            self.drain();
+            self.trim()
+        }
+    }
+
+    /// A block that is a run of whole chunks; null when out of memory.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
+        let span = size.div_ceil(CHUNK_SIZE);
+        let mut taken = self.heap().take_chunks(span);
+        // SAFETY: (I7) passed on.
+        if taken.is_none() && unsafe { self.trim() } {
+            taken = self.heap().take_chunks(span);
+        }
+        let Some((chunk, clean)) = taken else {
+            return ptr::null_mut();
+        };
+        let block_size = size.next_multiple_of(PAGE_SIZE);
+        // SAFETY: (I4) the chunks are ours; (I3) the block lies in them.
+        unsafe {
+            let record = &*chunk;
+            record.set_class(SPAN_ROW, block_size);
+            record.set_local(self);
+            record.set_state(State::Span);
+            let totals = &self.totals[SPAN_ROW];
+            totals.allocated.add(1);
+            totals.requested.add(size as u64);
+            totals.block_bytes.add_shared(block_size as u64);
+            let block = Segment::chunk_start(chunk);
+            if zeroed && !clean {
+                block.write_bytes(0, size);
+            }
+            block
+        }
+    }
+
+    /// Counts a request that changed size within its block.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline]
+    pub(crate) unsafe fn count_resize(&self, old: usize, new: usize) {
+        self.resized.add((new as u64).wrapping_sub(old as u64));
+    }
+
+    pub(crate) fn totals(&self, row: usize) -> &Totals {
+        &self.totals[row]
+    }
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+    pub(crate) fn resized(&self) -> u64 {
+        self.resized.get()
+    }
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+    pub(crate) fn posted(&self, class: usize) -> u64 {
+        self.posted[class].get()
+    }
+}
+
+/// The record of the run that `block` lies in.
+///
+/// # Safety
+/// `block` is a live block in a segment of chunks.
+pub(crate) unsafe fn chunk_of(block: *mut u8) -> *const Chunk {
+    // SAFETY: (I2) a live block's segment head is readable; a tail knows its distance.
+    unsafe {
+        let segment = Segment::of(block);
+        let index = Segment::index_of(block);
+        let chunk = &raw const (*segment).chunks[index];
+        if (*chunk).state() == State::Tail { chunk.sub((*chunk).offset.get() as usize) } else { chunk }
+    }
+}
+
+/// Sends a chain to the owner of its chunk.
+///
+/// # Safety
+/// (I1) The caller gives up the blocks; the chunk's heap is alive.
+pub(crate) unsafe fn post(chain: Chain) {
+    // SAFETY: (I2), (I6) as in `LocalCore::post`.
+    unsafe {
+        let owner = &*(*chain.chunk).local();
+        owner.posted[(*chain.chunk).class()].add_shared(u64::from(chain.count));
+        owner.inbox.post(chain);
+    }
+}
+
+/// Frees a run of whole chunks, on any thread.
+///
+/// # Safety
+/// (I1) The caller gives up the run's block.
+pub(crate) unsafe fn free_span(chunk: *const Chunk, size: Option<usize>) {
+    // SAFETY: (I2), (I6) the block is live until now, so record and local heap are there.
+    unsafe {
+        let record = &*chunk;
+        let local = &*record.local();
+        let totals = &local.totals[SPAN_ROW];
+        totals.freed.add_shared(1);
+        totals.released.add_shared(size.unwrap_or(record.block_size()) as u64);
+        totals.block_bytes.add_shared((record.block_size() as u64).wrapping_neg());
+        local.heap().give_chunks(chunk, record.span.get() as usize);
+    }
+}
+
+const _: () = assert!(align_of::<LocalCore>() <= 128);

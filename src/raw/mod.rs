@@ -1,0 +1,6 @@
+//! The unsafe floor: blocks, chunks, segments, and where they come from.
+
+pub(crate) mod chunk;
+pub(crate) mod free_list;
+pub(crate) mod return_queue;
+pub(crate) mod segment;

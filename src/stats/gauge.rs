@@ -1,0 +1,55 @@
+//! Levels with a peak.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// A number of bytes that many threads change, and the most it ever was.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// All heaps together.
+pub(crate) struct Process {
+    pub(crate) in_use: Gauge,
+    pub(crate) mapped: Gauge,
+}
+
+/// The process's levels: peaks of the process, not sums of peaks.
+pub(crate) static PROCESS: Process = Process { in_use: Gauge::new(), mapped: Gauge::new() };
+
+// ORDER: Relaxed throughout: a gauge publishes nothing but itself.
+impl Gauge {
+    pub(crate) const fn new() -> Self {
+        Self { now: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
+    }
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+    pub(crate) fn add(&self, n: usize) {
+        let now = self.now.fetch_add(n, Ordering::Relaxed) + n;
+        self.raise_peak(now);
+    }
+    /// Adds unless the sum would exceed `limit`.
+    pub(crate) fn try_add(&self, n: usize, limit: usize) -> bool {
+        let sum = |now: usize| now.checked_add(n).filter(|&sum| sum <= limit);
+        match self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
+            Ok(before) => {
+                self.raise_peak(before + n);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+    pub(crate) fn sub(&self, n: usize) {
+        self.now.fetch_sub(n, Ordering::Relaxed);
+    }
+    fn raise_peak(&self, now: usize) {
+        if now > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+}

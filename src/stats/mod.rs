@@ -1,0 +1,22 @@
+//! The registry of live heaps, and what can be read from it.
+//!
+//! Threads count for themselves, in counters that only they write; nothing is delivered, everything
+//! is pulled. A reader takes no lock that an allocating thread could wait for: it walks segments that
+//! the [reader gate](crate::heap) keeps mapped and adds up what it finds. While threads run, a
+//! snapshot is a little blurred; when they are quiet it is exact.
+
+mod gauge;
+#[cfg(feature = "openmetrics")]
+mod openmetrics;
+mod read;
+mod registry;
+mod report;
+mod snapshot;
+
+pub(crate) use self::gauge::{Gauge, PROCESS};
+pub(crate) use self::read::snapshot;
+pub(crate) use self::registry::{register, unregister};
+pub use self::registry::stats;
+pub use self::snapshot::{
+    BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState, ThreadStats,
+};

@@ -1,0 +1,180 @@
+//! Reading a heap.
+
+use core::ptr;
+use core::sync::atomic::{Ordering, fence};
+use std::collections::HashMap;
+
+use super::snapshot::{BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ThreadState, ThreadStats};
+use crate::heap::HeapCore;
+use crate::local_heap::{BIG_ROW, LocalCore, ROWS, SPAN_ROW};
+use crate::raw::chunk::State;
+use crate::raw::segment::Kind;
+use crate::size_class::{CLASSES, block_size};
+use crate::threads;
+
+/// Readings tried until no thread moved counts about meanwhile. After that, blurred is fine.
+const TRIES: usize = 8;
+
+/// What was counted for one class of one local heap.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    blocks: BlockStats,
+    requested: u64,
+    block_bytes: u64,
+}
+
+/// One reading of `core`.
+pub(crate) fn snapshot(core: &HeapCore) -> HeapStats {
+    let mut locals: Vec<&LocalCore> = core.locals().collect();
+    locals.reverse();
+    let rows = consistent(core, &locals);
+    let threads: Vec<ThreadStats> =
+        locals.iter().zip(&rows).map(|(local, rows)| thread_stats(local, rows)).collect();
+    let mut sums = [Row::default(); ROWS];
+    for rows in &rows {
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            sum.blocks += row.blocks;
+            sum.block_bytes = sum.block_bytes.wrapping_add(row.block_bytes);
+        }
+    }
+    let classes = class_stats(&sums);
+    let requested: i64 = threads.iter().map(|thread| thread.requested).sum();
+    HeapStats {
+        id: core.id,
+        name: core.name.as_deref().map(String::from),
+        limit: (core.limit != usize::MAX).then_some(core.limit),
+        blocks: classes.iter().map(|class| class.blocks).sum(),
+        bytes: ByteStats {
+            requested: u64::try_from(requested).unwrap_or(0),
+            in_blocks: classes.iter().map(|class| class.in_blocks).sum(),
+            in_chunks: core.in_use.now(),
+            in_chunks_peak: core.in_use.peak(),
+            mapped: core.mapped.now(),
+            mapped_peak: core.mapped.peak(),
+            purged: core.given_back.load(Ordering::Relaxed),
+        },
+        classes,
+        threads,
+    }
+}
+
+/// All rows, read while no thread moved counts from one place to another, if that can be had.
+fn consistent(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
+    let versions = || locals.iter().map(|local| local.version()).collect::<Vec<_>>();
+    let mut rows = Vec::new();
+    for _ in 0..TRIES {
+        let before = versions();
+        // ORDER: Acquire fences around the reading, pairing with the Release fences in
+        // `LocalCore::moving`.
+        fence(Ordering::Acquire);
+        rows = read(core, locals);
+        fence(Ordering::Acquire);
+        if before == versions() && before.iter().all(|version| version % 2 == 0) {
+            break;
+        }
+    }
+    rows
+}
+
+fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
+    let index: HashMap<*const LocalCore, usize> =
+        locals.iter().enumerate().map(|(at, &local)| (ptr::from_ref(local), at)).collect();
+    let mut rows = vec![[Row::default(); ROWS]; locals.len()];
+    for (local, rows) in locals.iter().zip(&mut rows) {
+        for (at, row) in rows.iter_mut().enumerate() {
+            let totals = local.totals(at);
+            row.blocks.allocated = totals.allocated.get();
+            row.blocks.freed = totals.freed.get();
+            row.blocks.returned = totals.returned.get();
+            row.blocks.received = totals.received.get();
+            if at < CLASSES {
+                row.blocks.queued = local.posted(at).saturating_sub(row.blocks.received);
+            }
+            row.requested = totals.requested.get().wrapping_sub(totals.released.get());
+            row.block_bytes = totals.block_bytes.get();
+        }
+    }
+    core.for_each_segment(|segment| {
+        if segment.kind() == Kind::Big {
+            return;
+        }
+        for chunk in &segment.chunks[1..] {
+            if !matches!(chunk.state(), State::Current | State::Available | State::Full) {
+                continue;
+            }
+            if let (Some(&at), 0..CLASSES) = (index.get(&chunk.local()), chunk.class()) {
+                let row = &mut rows[at][chunk.class()];
+                row.blocks.allocated += chunk.allocated_total();
+                row.blocks.freed += chunk.freed.get();
+                let live = chunk.requested.get().wrapping_sub(chunk.released.get());
+                row.requested = row.requested.wrapping_add(live);
+            }
+        }
+    });
+    // Inside the gate, so that the chunks that outboxes name stay mapped.
+    core.while_mapped(|| {
+        for (owner, class, count) in locals.iter().flat_map(|local| local.outbox().waiting()) {
+            if let (Some(&at), 0..CLASSES) = (index.get(&owner), class) {
+                rows[at][class].blocks.queued += u64::from(count);
+            }
+        }
+    });
+    for rows in &mut rows {
+        for (class, row) in rows.iter_mut().enumerate().take(CLASSES) {
+            row.blocks.freed += row.blocks.queued;
+            row.block_bytes = row.blocks.live() * block_size(class) as u64;
+        }
+    }
+    rows
+}
+
+fn thread_stats(local: &LocalCore, rows: &[Row; ROWS]) -> ThreadStats {
+    // SAFETY: (I7) records are never freed; number, name and state are atomics.
+    let record = unsafe { &*local.record() };
+    let classes = class_stats(rows);
+    let requested = rows.iter().fold(local.resized(), |sum, row| sum.wrapping_add(row.requested));
+    let state = match record.state() {
+        threads::ThreadState::Live => ThreadState::Live,
+        threads::ThreadState::Orphan => ThreadState::Orphan,
+        threads::ThreadState::Leased => ThreadState::Leased,
+    };
+    ThreadStats {
+        id: record.os_id(),
+        name: if state == ThreadState::Live { live_name(record.os_id()) } else { name_of(&record.last_name()) },
+        state,
+        blocks: classes.iter().map(|class| class.blocks).sum(),
+        requested: requested as i64,
+        in_blocks: classes.iter().map(|class| class.in_blocks).sum(),
+        classes,
+    }
+}
+
+fn class_stats(rows: &[Row; ROWS]) -> Vec<ClassStats> {
+    let used = rows.iter().enumerate().filter(|(_, row)| row.blocks != BlockStats::default());
+    used.map(|(at, row)| ClassStats {
+        kind: match at {
+            SPAN_ROW => ClassKind::Run,
+            BIG_ROW => ClassKind::Mapping,
+            class => ClassKind::Sized(block_size(class)),
+        },
+        blocks: row.blocks,
+        in_blocks: row.block_bytes,
+    })
+    .collect()
+}
+
+fn name_of(bytes: &[u8]) -> Option<String> {
+    let name = bytes.split(|&byte| byte == 0).next()?;
+    (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn live_name(id: u64) -> Option<String> {
+    let name = std::fs::read(format!("/proc/self/task/{id}/comm")).ok()?;
+    name_of(name.trim_ascii_end())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn live_name(_id: u64) -> Option<String> {
+    None
+}

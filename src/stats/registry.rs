@@ -1,0 +1,70 @@
+//! The table of live heaps.
+
+use core::ptr::NonNull;
+
+use parking_lot::Mutex;
+
+use super::read::snapshot;
+use super::snapshot::{ProcessStats, Stats};
+use crate::heap::{GLOBAL, HeapCore};
+use crate::stats::PROCESS;
+
+struct Entry(NonNull<HeapCore>);
+
+// SAFETY: the pointer is used under the registry's lock, and a heap leaves the registry before it
+// goes; `HeapCore` is `Sync`.
+unsafe impl Send for Entry {}
+
+/// Locked to make and drop heaps and to read statistics, never to allocate.
+static HEAPS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+
+/// Lists a heap.
+///
+/// # Safety
+/// The heap stays until [`unregister`].
+pub(crate) unsafe fn register(core: NonNull<HeapCore>) {
+    HEAPS.lock().push(Entry(core));
+}
+
+/// Takes a heap off the list; waits for a snapshot that is being taken.
+pub(crate) fn unregister(core: NonNull<HeapCore>) {
+    let mut heaps = HEAPS.lock();
+    if let Some(at) = heaps.iter().rposition(|entry| entry.0 == core) {
+        heaps.swap_remove(at);
+    }
+}
+
+/// One reading of every heap of the process, the one behind [`Global`](crate::Global) first.
+///
+/// # Cost
+///
+/// A walk over all segments (one per 4 MiB) and all threads' counters. No thread that allocates waits;
+/// making or dropping a heap waits until the reading is done.
+///
+/// # Examples
+///
+/// ```
+/// let heap = blockyard::Heap::builder().name("scene").build()?;
+/// let stats = blockyard::stats();
+/// assert!(stats.heaps.iter().any(|heap| heap.name.as_deref() == Some("scene")));
+/// println!("{stats}");
+/// # Ok::<(), blockyard::BuildError>(())
+/// ```
+#[must_use]
+pub fn stats() -> Stats {
+    let listed = HEAPS.lock();
+    let mut heaps = vec![snapshot(&GLOBAL)];
+    // SAFETY: a listed heap is alive while the lock is held.
+    heaps.extend(listed.iter().map(|entry| snapshot(unsafe { entry.0.as_ref() })));
+    drop(listed);
+    heaps[1..].sort_by_key(|heap| heap.id);
+    Stats {
+        process: ProcessStats {
+            in_chunks: PROCESS.in_use.now(),
+            in_chunks_peak: PROCESS.in_use.peak(),
+            mapped: PROCESS.mapped.now(),
+            mapped_peak: PROCESS.mapped.peak(),
+        },
+        heaps,
+    }
+}

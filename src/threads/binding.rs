@@ -1,0 +1,256 @@
+//! The bond between a thread and its record.
+
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+use super::orphans::OrphanList;
+use super::record::{ThreadRecord, ThreadState};
+use crate::heap::HeapCore;
+use crate::local_heap::{BlockCache, EMPTY_CACHE, LocalCore};
+use crate::source::{Source, System};
+use crate::sync::Lock;
+
+/// What a thread knows of itself. Constant at first and without a destructor, so that reading it
+/// is one instruction, from a thread's first moment to its last.
+pub(crate) struct Binding {
+    /// The record this thread holds, or [`UNBOUND`].
+    pub(crate) record: Cell<*const ThreadRecord>,
+    /// Blocks for `Global`: of this thread's local heap, or the static empty one.
+    pub(crate) blocks: Cell<*const BlockCache>,
+    /// The heap used last through `&Heap`, by number, and this thread's local heap in it.
+    pub(crate) heap_id: Cell<u64>,
+    pub(crate) heap_local: Cell<*const LocalCore>,
+    /// The thread's destructors have reached ours: it holds no record and gets none.
+    exited: Cell<bool>,
+}
+
+/// Differs from every record and from null, which stands for "no owner".
+const UNBOUND: *const ThreadRecord = ptr::without_provenance(1);
+
+thread_local! {
+    static BINDING: Binding = const {
+        Binding {
+            record: Cell::new(UNBOUND),
+            blocks: Cell::new(EMPTY_CACHE.as_ptr()),
+            heap_id: Cell::new(0),
+            heap_local: Cell::new(ptr::null()),
+            exited: Cell::new(false),
+        }
+    };
+    static SENTINEL: Sentinel = const { Sentinel };
+}
+
+/// Runs `f` on this thread's binding.
+#[inline(always)]
+pub(crate) fn binding<R>(f: impl FnOnce(&Binding) -> R) -> R {
+    BINDING.with(f)
+}
+
+/// Its destructor is how we learn that the thread ends.
+struct Sentinel;
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        binding(|binding| {
+            let record = binding.record.get();
+            binding.forget();
+            binding.exited.set(true);
+            if record != UNBOUND {
+                // SAFETY: (I7) this thread held the record until now.
+                unsafe { end(record) };
+            }
+        });
+    }
+}
+
+impl Binding {
+    fn forget(&self) {
+        self.record.set(UNBOUND);
+        self.blocks.set(EMPTY_CACHE.as_ptr());
+        self.heap_id.set(0);
+        self.heap_local.set(ptr::null());
+    }
+
+    /// This thread's record; `None` when the thread is past our destructor or out of memory.
+    #[inline]
+    pub(crate) fn bound(&self) -> Option<*const ThreadRecord> {
+        let record = self.record.get();
+        if record != UNBOUND { Some(record) } else { self.bind() }
+    }
+
+    #[cold]
+    fn bind(&self) -> Option<*const ThreadRecord> {
+        if self.exited.get() {
+            return None;
+        }
+        let record = obtain(ThreadState::Live)?;
+        // SAFETY: (I7) just obtained.
+        unsafe { (*record).set_os_id(os_thread_id()) };
+        // From here on this thread can allocate, which arming the destructor may do on some systems.
+        self.record.set(record);
+        if SENTINEL.try_with(|_| ()).is_err() {
+            self.forget();
+            self.exited.set(true);
+            // SAFETY: (I7) obtained above, given up here.
+            unsafe { end(record) };
+            return None;
+        }
+        Some(record)
+    }
+}
+
+/// A record held for the length of one call, by a thread whose own is gone.
+#[derive(Debug)]
+pub(crate) struct Lease(*const ThreadRecord);
+
+impl Lease {
+    /// `None` when out of memory.
+    pub(crate) fn new() -> Option<Self> {
+        obtain(ThreadState::Leased).map(Self)
+    }
+    pub(crate) fn record(&self) -> *const ThreadRecord {
+        self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // SAFETY: (I7) the lease holds the record.
+        unsafe { end(self.0) };
+    }
+}
+
+static ORPHANS: OrphanList = OrphanList::new();
+static RECORDS: Lock<Records> = Lock::new(Records { next: 0, end: 0, region: None, count: 0, newest: ptr::null() });
+
+/// Where records come from: regions of the system's memory that are never given back.
+struct Records {
+    /// Offsets into the region.
+    next: usize,
+    end: usize,
+    region: Option<NonNull<u8>>,
+    count: usize,
+    newest: *const ThreadRecord,
+}
+
+// SAFETY: the pointers in it lead to records and memory for records, which live for ever and are
+// reached under the lock.
+unsafe impl Send for Records {}
+
+/// Bytes of one region: some 340 records.
+const REGION: usize = 64 << 10;
+
+/// A record for the caller to hold: the orphan that was put last, or a new one.
+fn obtain(state: ThreadState) -> Option<*const ThreadRecord> {
+    if let Some(record) = ORPHANS.take(state) {
+        return Some(record);
+    }
+    let mut records = RECORDS.lock();
+    if records.end - records.next < size_of::<ThreadRecord>() {
+        records.region = Some(System.reserve(REGION, 4096)?);
+        records.next = 0;
+        records.end = REGION;
+    }
+    let region = records.region?;
+    // SAFETY: the offset is inside the region, which is page-aligned, and so is the record's size
+    // a multiple of its alignment; nobody else was given this part.
+    let record = unsafe {
+        let place = region.as_ptr().add(records.next).cast::<ThreadRecord>();
+        place.write(ThreadRecord::new(records.count, records.newest));
+        (*place).set_state(state);
+        place.cast_const()
+    };
+    records.next += size_of::<ThreadRecord>();
+    records.count += 1;
+    records.newest = record;
+    Some(record)
+}
+
+/// Ends a record's time with its holder: sends home what it holds of others, takes in what others
+/// sent, gives empty chunks back, and lists the record for the next thread.
+///
+/// # Safety
+/// (I7) The caller holds the record and does not use it, or anything it owns, afterwards.
+unsafe fn end(record: *const ThreadRecord) {
+    // SAFETY: (I7) as the caller promises.
+    unsafe {
+        if (*record).handles.get() != 0 {
+            // A `LocalHeap` outlives our destructor, inside another thread-local. It still uses
+            // the record; the last handle ends it. A handle that was leaked keeps it for ever.
+            return;
+        }
+        (*record).set_last_name(os_thread_name());
+        let locals = (*record).locals.lock();
+        let mut local = *locals;
+        while !local.is_null() {
+            (*local).retire();
+            local = (*local).next_in_record();
+        }
+        drop(locals);
+        ORPHANS.put(record);
+    }
+}
+
+/// Lets go of a record whose thread has ended when its last handle goes.
+///
+/// # Safety
+/// (I7) The caller holds the record and has just dropped its last handle.
+pub(crate) unsafe fn last_handle_dropped(record: *const ThreadRecord) {
+    if binding(|binding| binding.record.get() != record) {
+        // SAFETY: passed on.
+        unsafe { end(record) };
+    }
+}
+
+/// A record held by a handle, for a thread whose own is gone. The last handle gives it up.
+pub(crate) fn lease_for_handle() -> Option<*const ThreadRecord> {
+    obtain(ThreadState::Leased)
+}
+
+/// Takes orphans of `heap` one by one, lets `f` work on each one's local heap, and puts them back.
+/// Stops after `limit` orphans, or when `f` returns true.
+pub(crate) fn lease_orphans(heap: &HeapCore, limit: usize, mut f: impl FnMut(&LocalCore) -> bool) {
+    let mut left = limit;
+    for local in heap.locals() {
+        // SAFETY: (I7) records are never freed. Taking one makes us its holder, so nobody else
+        // uses its local heaps until it is put back.
+        unsafe {
+            let record = local.record();
+            if left == 0 || !ORPHANS.take_this(record) {
+                continue;
+            }
+            let done = f(local);
+            ORPHANS.put(record);
+            left -= 1;
+            if done {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn os_thread_id() -> u64 {
+    // SAFETY: the call takes nothing and touches nothing.
+    (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn os_thread_name() -> [u8; 16] {
+    let mut name = [0_u8; 16];
+    // SAFETY: the call writes at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn os_thread_id() -> u64 {
+    use core::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn os_thread_name() -> [u8; 16] {
+    [0; 16]
+}

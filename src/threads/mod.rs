@@ -1,0 +1,16 @@
+//! Threads: who owns what, what happens when a thread ends, and who takes over.
+//!
+//! Every thread that uses a heap holds a [`ThreadRecord`]. Chunks are owned by records, not by
+//! threads: when a thread ends its record joins the [`orphans`], and the next thread that needs a
+//! record takes it over with all its chunks, free blocks and counters, without touching any of them.
+
+#[cfg(not(loom))]
+mod binding;
+mod orphans;
+mod record;
+
+#[cfg(not(loom))]
+pub(crate) use binding::{Lease, binding, last_handle_dropped, lease_for_handle, lease_orphans};
+#[cfg(any(loom, test))]
+pub(crate) use orphans::OrphanList;
+pub(crate) use record::{ThreadRecord, ThreadState};
