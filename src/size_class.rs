@@ -31,7 +31,7 @@ static TABLE: [u8; TABLE_MAX / 8 + 1] = {
 /// Class of a request by arithmetic alone. `size` is at most [`MAX_CLASS_SIZE`].
 const fn compute(size: usize) -> usize {
     if size <= 128 {
-        (size + 7) / 8 - (size != 0) as usize
+        size.div_ceil(8) - (size != 0) as usize
     } else {
         let last = size - 1;
         let doubling = last.ilog2() as usize;
@@ -43,7 +43,7 @@ const fn compute(size: usize) -> usize {
 #[inline(always)]
 pub(crate) const fn class_of(size: usize) -> usize {
     debug_assert!(size <= MAX_CLASS_SIZE);
-    if size <= TABLE_MAX { TABLE[(size + 7) / 8] as usize } else { compute(size) }
+    if size <= TABLE_MAX { TABLE[size.div_ceil(8)] as usize } else { compute(size) }
 }
 
 /// Bytes in a block of `class`.

@@ -15,7 +15,7 @@ mod imp {
     pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
-        #[inline(always)]
+        #[cfg(test)]
         pub(crate) const fn new(value: T) -> Self {
             Self(core::cell::UnsafeCell::new(value))
         }
@@ -39,17 +39,23 @@ mod imp {
     /// a lock: crossbeam-queue cannot be built on loom's atomics.
     #[derive(Debug)]
     pub(crate) struct ArrayQueue<T> {
-        capacity: usize,
+        /// Read by every operation, so that loom sees one that does not come after the making.
+        capacity: UnsafeCell<usize>,
         items: loom::sync::Mutex<std::collections::VecDeque<T>>,
     }
 
     impl<T> ArrayQueue<T> {
         pub(crate) fn new(capacity: usize) -> Self {
-            Self { capacity, items: loom::sync::Mutex::new(std::collections::VecDeque::new()) }
+            Self {
+                capacity: UnsafeCell::new(capacity),
+                items: loom::sync::Mutex::new(std::collections::VecDeque::new()),
+            }
         }
         pub(crate) fn push(&self, item: T) -> Result<(), T> {
+            // SAFETY: never written after the making.
+            let capacity = self.capacity.with(|capacity| unsafe { *capacity });
             let mut items = self.items.lock().unwrap();
-            if items.len() == self.capacity {
+            if items.len() == capacity {
                 return Err(item);
             }
             items.push_back(item);
@@ -65,6 +71,65 @@ mod imp {
 }
 
 pub(crate) use imp::*;
+
+/// The orderings that a negative model can weaken, to show that the protocol fails without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(loom), expect(dead_code, reason = "only models weaken them"))]
+pub(crate) enum Site {
+    /// The exchange that publishes a chain on the overflow path of a return queue.
+    OverflowPost,
+    /// The store that publishes a return queue's slots.
+    QueueMade,
+    /// The fence between a reader's announcement and its loads.
+    GateEnter,
+    /// The decrement after a reader's loads.
+    GateLeave,
+}
+
+/// `order`, the ordering at `site`.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn at(_site: Site, order: Ordering) -> Ordering {
+    order
+}
+
+/// `fence(order)`, the fence at `site`.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn fence_at(_site: Site, order: Ordering) {
+    fence(order);
+}
+
+#[cfg(loom)]
+pub(crate) use weakening::*;
+
+#[cfg(loom)]
+mod weakening {
+    use super::{Ordering, Site, fence};
+    use std::cell::Cell;
+
+    std::thread_local! {
+        /// A model and all its threads run on one thread of the system.
+        static WEAK: Cell<Option<Site>> = const { Cell::new(None) };
+    }
+
+    /// Runs a model with `site` weakened.
+    pub(crate) fn weakened(site: Site, model: impl FnOnce()) {
+        WEAK.set(Some(site));
+        model();
+        WEAK.set(None);
+    }
+
+    pub(crate) fn at(site: Site, order: Ordering) -> Ordering {
+        if WEAK.get() == Some(site) { Ordering::Relaxed } else { order }
+    }
+
+    pub(crate) fn fence_at(site: Site, order: Ordering) {
+        if WEAK.get() != Some(site) {
+            fence(order);
+        }
+    }
+}
 
 /// A lock that never allocates and cannot be poisoned: on the systems that have futexes (Linux,
 /// Android, Windows, the BSDs) `std`'s mutex is one word. `parking_lot` allocates for a thread's

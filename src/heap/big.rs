@@ -46,13 +46,7 @@ impl Plan {
 
 impl HeapCore {
     /// A block with a mapping of its own; null when out of memory.
-    pub(crate) fn alloc_big(
-        &self,
-        local: &LocalCore,
-        size: usize,
-        align: usize,
-        zeroed: bool,
-    ) -> *mut u8 {
+    pub(crate) fn alloc_big(&self, local: &LocalCore, size: usize, align: usize, zeroed: bool) -> *mut u8 {
         let Some(plan) = Plan::new(size, align) else {
             return ptr::null_mut();
         };
@@ -198,13 +192,7 @@ impl HeapCore {
         }
     }
 
-    unsafe fn remap(
-        &self,
-        segment: *mut Segment,
-        old: usize,
-        new: usize,
-        align: usize,
-    ) -> *mut Segment {
+    unsafe fn remap(&self, segment: *mut Segment, old: usize, new: usize, align: usize) -> *mut Segment {
         let mut pool = self.pool.lock();
         // SAFETY: (I5) unlinked before it moves, and only if no reader is inside.
         unsafe {

@@ -47,8 +47,7 @@ unsafe impl Send for HeapCore {}
 unsafe impl Sync for HeapCore {}
 
 /// The heap behind `Global`.
-pub(crate) static GLOBAL: HeapCore =
-    HeapCore::with_parts(1, None, None, usize::MAX, PURGE_DELAY_MS, true);
+pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(1, None, None, usize::MAX, PURGE_DELAY_MS, true);
 
 /// What a heap is made from; see `HeapBuilder`.
 pub(crate) struct Settings {
@@ -127,11 +126,7 @@ impl HeapCore {
     #[inline(always)]
     pub(crate) fn local(&self) -> Option<*const LocalCore> {
         binding(|binding| {
-            if binding.heap_id.get() == self.id {
-                Some(binding.heap_local.get())
-            } else {
-                self.local_slow()
-            }
+            if binding.heap_id.get() == self.id { Some(binding.heap_local.get()) } else { self.local_slow() }
         })
     }
 

@@ -467,8 +467,8 @@ impl HeapCore {
 
     /// Gives doomed memory back, up to `at_most` chunks of it, outside the lock.
     pub(super) fn purge<'a>(&'a self, mut pool: MutexGuard<'a, Pool>, at_most: u32) {
-        // SAFETY: (I5) unlinked segments stay put aside until no reader is inside.
         if !pool.aside.is_null() && self.gate.is_free() {
+            // SAFETY: (I5) unlinked before, and no reader is inside.
             unsafe { pool.release_put_aside(self) };
         }
         self.release_idle(&mut pool, self.purge_delay_ms);

@@ -4,7 +4,7 @@
 //! reading; if so it puts the segment aside and releases it later. Both sides announce themselves
 //! before they look, so at least one of them sees the other (Dekker's pattern).
 
-use crate::sync::{AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicUsize, Ordering, Site, at, fence, fence_at};
 
 /// Counts the readers inside.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ impl ReaderGate {
         self.readers.fetch_add(1, Ordering::Relaxed);
         // ORDER: SeqCst, pairs with the fence in `is_free`: either this reader's loads see the
         // unlinking, or the writer sees this reader.
-        fence(Ordering::SeqCst);
+        fence_at(Site::GateEnter, Ordering::SeqCst);
     }
 
     pub(crate) fn leave(&self) {
         // ORDER: Release, pairs with the Acquire in `is_free`: the reader's loads come before the
         // memory goes.
-        self.readers.fetch_sub(1, Ordering::Release);
+        self.readers.fetch_sub(1, at(Site::GateLeave, Ordering::Release));
     }
 
     /// Whether what the caller has unlinked can go. Called after the unlinking.

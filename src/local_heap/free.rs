@@ -43,12 +43,7 @@ pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usi
 /// # Safety
 /// As for [`free`].
 #[inline(never)]
-unsafe fn free_other(
-    record: *const ThreadRecord,
-    owner: *const ThreadRecord,
-    block: *mut u8,
-    size: usize,
-) {
+unsafe fn free_other(record: *const ThreadRecord, owner: *const ThreadRecord, block: *mut u8, size: usize) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`.
     unsafe {

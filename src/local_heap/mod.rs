@@ -27,8 +27,8 @@ use crossbeam_utils::CachePadded;
 use self::chunk_list::{ChunkCache, ChunkList};
 pub(crate) use self::counters::{BIG_ROW, ROWS, SPAN_ROW, Totals};
 pub(crate) use self::free::{free_layout, free_unsized, usable_size};
-pub(crate) use self::serve::rounded;
 use self::outbox::Outbox;
+pub(crate) use self::serve::rounded;
 use crate::heap::HeapCore;
 use crate::raw::chunk::{Chunk, Counter, EMPTY};
 use crate::raw::return_queue::ReturnQueue;
@@ -100,6 +100,8 @@ pub(crate) struct LocalCore {
     totals: [Totals; ROWS],
     /// Bytes by which requests changed while their block stayed; wraps.
     resized: Counter,
+    /// Bytes requested for blocks of ours that came home.
+    received_requested: Counter,
     /// Odd while counts move between chunks and totals.
     version: Counter,
     /// The local heap made before this one in the same heap; constant.
@@ -111,6 +113,8 @@ pub(crate) struct LocalCore {
     inbox: CachePadded<ReturnQueue>,
     /// Blocks sent home by other threads, per class; any thread writes.
     posted: [Counter; CLASSES],
+    /// Bytes requested for those blocks; any thread writes.
+    posted_requested: Counter,
 }
 
 #[derive(Debug)]
@@ -134,12 +138,14 @@ impl LocalCore {
             outbox: Outbox::new(),
             totals: [const { Totals::new() }; ROWS],
             resized: Counter::new(),
+            received_requested: Counter::new(),
             version: Counter::new(),
             next_in_heap: AtomicPtr::new(ptr::null_mut()),
             siblings: UnsafeCell::new(Siblings { next: ptr::null(), prev: ptr::null() }),
             making_queue: Cell::new(false),
             inbox: CachePadded::new(ReturnQueue::new()),
             posted: [const { Counter::new() }; CLASSES],
+            posted_requested: Counter::new(),
         };
         // SAFETY: as the caller promises.
         unsafe { place.write(value) };

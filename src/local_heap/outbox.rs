@@ -137,9 +137,9 @@ impl Outbox {
         self.slots.iter().all(|slot| slot.count.load(Ordering::Relaxed) == 0)
     }
 
-    /// Owner, class and count of each chain in the making, for statistics. The caller is inside
-    /// the heap's reader gate.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (*const LocalCore, usize, u32)> {
+    /// Owner, class, count and requested bytes of each chain in the making, for statistics. The
+    /// caller is inside the heap's reader gate.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (*const LocalCore, usize, u32, u64)> {
         self.slots.iter().filter_map(|slot| {
             let count = slot.count.load(Ordering::Relaxed);
             if count == 0 {
@@ -148,7 +148,7 @@ impl Outbox {
             // SAFETY: (I5) a chunk that a slot named while the caller was inside the gate stays
             // mapped until it leaves; its record's words are atomics.
             let chunk = unsafe { slot.chunk.load(Ordering::Relaxed).as_ref()? };
-            Some((chunk.local(), chunk.class(), count))
+            Some((chunk.local(), chunk.class(), count, slot.requested.get()))
         })
     }
 }

@@ -3,9 +3,9 @@
 use core::alloc::Layout;
 use core::ptr;
 
+use super::LocalCore;
 use super::free::{free_layout, over_aligned};
 use super::slow::chunk_of;
-use super::LocalCore;
 use crate::config::{CHUNK_SIZE, MAX_CLASS_SIZE, MAX_SPAN_SIZE, PAGE_SIZE, SEGMENT_SIZE};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, class_of};
@@ -133,9 +133,7 @@ impl LocalCore {
             let span = chunk.span.get() as usize;
             let needed = new.size().div_ceil(CHUNK_SIZE);
             // A run that would be half empty moves instead.
-            if needed * 2 <= span
-                || (needed > span && !self.heap().extend_run(chunk, span, needed))
-            {
+            if needed * 2 <= span || (needed > span && !self.heap().extend_run(chunk, span, needed)) {
                 return ptr::null_mut();
             }
             let new_block_size = new.size().next_multiple_of(PAGE_SIZE);

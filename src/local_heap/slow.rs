@@ -30,12 +30,12 @@ impl LocalCore {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
             self.take_home();
-            let block = self.blocks.alloc(class, size);
-            if !block.is_null() {
-                return block;
+            if (*self.current(class)).refresh() {
+                return self.blocks.alloc(class, size);
             }
             // Out of memory, or at the limit: what this thread keeps empty may be what is missing.
-            if !self.refill(class) && !(self.trim() && self.refill(class)) {
+            let found = self.refill(class) || (self.trim() && self.refill(class));
+            if !found {
                 return ptr::null_mut();
             }
             self.blocks.alloc(class, size)
@@ -70,7 +70,7 @@ impl LocalCore {
         // SAFETY: (I4) the chunk is ours or the empty one, whose capacity is 0.
         unsafe {
             self.take_home();
-            if (*self.current(class)).free.is_empty() {
+            if !(*self.current(class)).refresh() {
                 let exhausted = (*self.current(class)).carved.get() == (*self.current(class)).capacity.get();
                 if exhausted && self.available[class].is_empty() {
                     self.replace_current(class)?;
@@ -106,7 +106,7 @@ impl LocalCore {
                 return false;
             }
             let chunk = &*self.current(class);
-            if chunk.free.is_empty() {
+            if !chunk.refresh() {
                 self.carve(chunk);
             }
             true
@@ -200,6 +200,7 @@ impl LocalCore {
             // A chunk that was of this class before has its blocks linked still.
             if clean || record.class() != class || record.carved.get() == 0 {
                 record.free.clear();
+                record.recent.clear();
                 record.carved.set(0);
                 record.fresh.set(clean);
                 record.set_class(class, block_size(class));
@@ -314,7 +315,13 @@ impl LocalCore {
                             let next = Block::next(head);
                             let chunk = chunk_of(head.cast());
                             // The sum is known, not its parts: the first block carries it all.
-                            self.take_in(&Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: left });
+                            self.take_in(&Chain {
+                                chunk: chunk.cast_mut(),
+                                head,
+                                tail: head,
+                                count: 1,
+                                requested: left,
+                            });
                             left = 0;
                             head = next;
                         }
@@ -354,10 +361,11 @@ impl LocalCore {
             let chunk = &*chain.chunk;
             debug_assert!(ptr::eq(chunk.local(), self));
             self.moving(|| {
-                chunk.free.splice(chain.head, chain.tail);
+                chunk.recent.splice(chain.head, chain.tail);
                 chunk.freed.add(u64::from(chain.count));
                 chunk.released.add(chain.requested);
                 self.totals[chunk.class()].received.add(u64::from(chain.count));
+                self.received_requested.add(chain.requested);
             });
             if chunk.state() != State::Current {
                 // A chain may overshoot the trigger of a full chunk, so look at it in any case.
@@ -497,6 +505,10 @@ impl LocalCore {
     pub(crate) fn posted(&self, class: usize) -> u64 {
         self.posted[class].get()
     }
+    /// Bytes requested for the blocks in the inbox; wraps.
+    pub(crate) fn requested_on_the_way(&self) -> u64 {
+        self.posted_requested.get().wrapping_sub(self.received_requested.get())
+    }
 }
 
 /// The record of the run that `block` lies in.
@@ -522,6 +534,7 @@ pub(crate) unsafe fn post(chain: Chain) {
     unsafe {
         let owner = &*(*chain.chunk).local();
         owner.posted[(*chain.chunk).class()].add_shared(u64::from(chain.count));
+        owner.posted_requested.add_shared(chain.requested);
         owner.inbox.post(chain);
     }
 }

@@ -54,6 +54,12 @@ impl FreeList {
         self.head.get().is_null()
     }
 
+    /// Takes all of `other`'s blocks in place of its own, of which there are none.
+    pub(crate) fn take_over(&self, other: &Self) {
+        debug_assert!(self.is_empty());
+        self.head.set(other.head.replace(ptr::null_mut()));
+    }
+
     /// Forgets all blocks: their memory is about to be carved or given back.
     pub(crate) fn clear(&self) {
         self.head.set(ptr::null_mut());

@@ -3,4 +3,5 @@
 pub(crate) mod chunk;
 pub(crate) mod free_list;
 pub(crate) mod return_queue;
+#[cfg(not(loom))]
 pub(crate) mod segment;

@@ -14,7 +14,7 @@ use core::ptr;
 use super::chunk::Chunk;
 use super::free_list::Block;
 use crate::config::RETURN_QUEUE_CHAINS;
-use crate::sync::{ArrayQueue, AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::{ArrayQueue, AtomicPtr, AtomicUsize, Ordering, Site, at};
 
 /// Freed blocks of one chunk, linked from `head` to `tail`.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,8 @@ impl ReturnQueue {
             }
         }
         self.overflow_requested.fetch_add(chain.requested as usize, Ordering::Relaxed);
-        let mut head = self.overflow.load(Ordering::Relaxed);
+        // A guess that is right as long as one poster at a time overflows.
+        let mut head = ptr::null_mut();
         loop {
             // SAFETY: (I1) the chain is the caller's until the exchange below succeeds.
             unsafe { Block::set_next(chain.tail, head) };
@@ -82,7 +83,7 @@ impl ReturnQueue {
             match self.overflow.compare_exchange_weak(
                 head,
                 chain.head,
-                Ordering::Release,
+                at(Site::OverflowPost, Ordering::Release),
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return,
@@ -136,7 +137,7 @@ impl ReturnQueue {
         debug_assert!(!self.has_queue());
         let queue = Box::into_raw(Box::new(ArrayQueue::new(RETURN_QUEUE_CHAINS)));
         // ORDER: Release, pairs with the Acquire in `post`; publishes the queue's slots.
-        self.queue.store(queue, Ordering::Release);
+        self.queue.store(queue, at(Site::QueueMade, Ordering::Release));
     }
 
     /// Frees the queue proper.

@@ -15,8 +15,8 @@ mod snapshot;
 
 pub(crate) use self::gauge::{Gauge, PROCESS};
 pub(crate) use self::read::snapshot;
-pub(crate) use self::registry::{register, unregister};
 pub use self::registry::stats;
+pub(crate) use self::registry::{register, unregister};
 pub use self::snapshot::{
     BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState, ThreadStats,
 };

@@ -113,9 +113,11 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
     });
     // Inside the gate, so that the chunks that outboxes name stay mapped.
     core.while_mapped(|| {
-        for (owner, class, count) in locals.iter().flat_map(|local| local.outbox().waiting()) {
+        for (owner, class, count, requested) in locals.iter().flat_map(|local| local.outbox().waiting()) {
             if let (Some(&at), 0..CLASSES) = (index.get(&owner), class) {
-                rows[at][class].blocks.queued += u64::from(count);
+                let row = &mut rows[at][class];
+                row.blocks.queued += u64::from(count);
+                row.requested = row.requested.wrapping_sub(requested);
             }
         }
     });
@@ -132,7 +134,8 @@ fn thread_stats(local: &LocalCore, rows: &[Row; ROWS]) -> ThreadStats {
     // SAFETY: (I7) records are never freed; number, name and state are atomics.
     let record = unsafe { &*local.record() };
     let classes = class_stats(rows);
-    let requested = rows.iter().fold(local.resized(), |sum, row| sum.wrapping_add(row.requested));
+    let own = local.resized().wrapping_sub(local.requested_on_the_way());
+    let requested = rows.iter().fold(own, |sum, row| sum.wrapping_add(row.requested));
     let state = match record.state() {
         threads::ThreadState::Live => ThreadState::Live,
         threads::ThreadState::Orphan => ThreadState::Orphan,
@@ -140,7 +143,11 @@ fn thread_stats(local: &LocalCore, rows: &[Row; ROWS]) -> ThreadStats {
     };
     ThreadStats {
         id: record.os_id(),
-        name: if state == ThreadState::Live { live_name(record.os_id()) } else { name_of(&record.last_name()) },
+        name: if state == ThreadState::Live {
+            live_name(record.os_id())
+        } else {
+            name_of(&record.last_name())
+        },
         state,
         blocks: classes.iter().map(|class| class.blocks).sum(),
         requested: requested as i64,

@@ -16,11 +16,7 @@ impl Display for Bytes {
             value /= 1024.0;
             unit += 1;
         }
-        let text = if unit == 0 {
-            format!("{} B", self.0)
-        } else {
-            format!("{value:.1} {}", UNITS[unit])
-        };
+        let text = if unit == 0 { format!("{} B", self.0) } else { format!("{value:.1} {}", UNITS[unit]) };
         f.pad(&text)
     }
 }
@@ -29,8 +25,7 @@ impl Display for Bytes {
 struct Columns<'a>(&'a BlockStats);
 
 impl Columns<'_> {
-    const HEADER: &'static str =
-        "   allocated        freed         live    returned    received      queued";
+    const HEADER: &'static str = "   allocated        freed         live    returned    received      queued";
 }
 
 impl Display for Columns<'_> {

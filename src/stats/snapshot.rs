@@ -125,7 +125,7 @@ pub struct BlockStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ByteStats {
     /// Of the callers' layouts, for live blocks; where a block was freed without its layout, the
-    /// block's size was taken off. Blocks on their way home count until they arrive.
+    /// block's size was taken off.
     pub requested: u64,
     /// Live blocks.
     pub in_blocks: u64,

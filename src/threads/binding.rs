@@ -121,7 +121,8 @@ impl Drop for Lease {
 }
 
 static ORPHANS: OrphanList = OrphanList::new();
-static RECORDS: Lock<Records> = Lock::new(Records { next: 0, end: 0, region: None, count: 0, newest: ptr::null() });
+static RECORDS: Lock<Records> =
+    Lock::new(Records { next: 0, end: 0, region: None, count: 0, newest: ptr::null() });
 
 /// Where records come from: regions of the system's memory that are never given back.
 struct Records {

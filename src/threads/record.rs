@@ -4,7 +4,10 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
+#[cfg(not(loom))]
 use crate::local_heap::LocalCore;
+#[cfg(loom)]
+use crate::models::LocalCore;
 use crate::sync::Lock;
 
 /// Who holds a record.

@@ -1,0 +1,30 @@
+//! Loom models of the lock-free protocols, on the real types.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p blockyard --lib --release` runs them. Statics cannot be made of
+//! loom's types, so under `cfg(loom)` the library is the parts that share memory between threads: the
+//! return queue, thread records and the orphan list, the reader gate. What those parts only point to is
+//! opaque here.
+
+#[path = "../heap/reader_gate.rs"]
+pub(crate) mod reader_gate;
+
+#[cfg(test)]
+mod exit;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod returns;
+
+/// What chunks and records point to.
+#[derive(Debug)]
+pub(crate) struct LocalCore;
+
+/// Runs a model in which the weakening must be found out: some interleaving panics.
+#[cfg(test)]
+fn fails(site: crate::sync::Site, model: impl Fn() + Sync + Send + 'static) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        crate::sync::weakened(site, || loom::model(model));
+    }));
+    crate::sync::weakened(site, || ());
+    assert!(outcome.is_err(), "{site:?} can be weakened and no interleaving shows it");
+}
