@@ -32,7 +32,13 @@ pub(crate) const PAGE_SIZE: usize = 4096;
 pub(crate) const CHUNK_CACHE: usize = 4;
 
 /// Slots of the outbox: how many foreign chunks a thread can collect blocks for at once.
-pub(crate) const OUTBOX_SLOTS: usize = 16;
+pub(crate) const OUTBOX_SLOTS: usize = 32;
+/// Owners whose blocks a thread can collect at once where they come in no order.
+pub(crate) const OUTBOX_OWNERS: usize = 4;
+/// Blocks in a chain at most that goes home among others of its owner, not by itself.
+pub(crate) const SHORT_CHAIN: u32 = 8;
+/// Blocks of one owner that go home together at most.
+pub(crate) const MIXED_BLOCKS: u32 = 128;
 /// Blocks in one chain at most. Longer chains save little: the queue's cost is already spread
 /// over 128 blocks.
 pub(crate) const CHAIN_BLOCKS: u32 = 128;

@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 
 use crate::config::MAX_CLASS_SIZE;
-use crate::heap::GLOBAL;
+use crate::heap::{GLOBAL, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
 use crate::threads::binding;
@@ -32,6 +32,34 @@ use crate::threads::binding;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Global;
 
+impl Global {
+    /// Gives back everything that can be given back now; returns how many bytes of memory the system
+    /// took. See [`Heap::collect`](crate::Heap::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// blockyard::Global.collect();
+    /// ```
+    pub fn collect(&self) -> usize {
+        collect(&GLOBAL)
+    }
+
+    /// Sends home the foreign blocks that this thread has freed but still holds: at most 16 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// blockyard::Global.flush();
+    /// ```
+    pub fn flush(&self) {
+        if let Some(local) = local() {
+            // SAFETY: (I7) this thread's own local heap; (I6) it lives for ever.
+            unsafe { (*local).flush() };
+        }
+    }
+}
+
 /// This thread's local heap behind `Global`; `None` when there can be none.
 #[inline]
 pub(crate) fn local() -> Option<*const LocalCore> {
@@ -41,8 +69,8 @@ pub(crate) fn local() -> Option<*const LocalCore> {
 #[cold]
 fn bind() -> Option<*const LocalCore> {
     let local = GLOBAL.local()?;
-    // SAFETY: (I6) local heaps of a static heap live for ever.
-    binding(|binding| binding.blocks.set(unsafe { (*local).blocks() }));
+    // The cache is the first field.
+    binding(|binding| binding.blocks.set(local.cast()));
     Some(local)
 }
 

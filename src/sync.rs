@@ -74,7 +74,6 @@ pub(crate) use imp::*;
 
 /// The orderings that a negative model can weaken, to show that the protocol fails without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(loom), expect(dead_code, reason = "only models weaken them"))]
 pub(crate) enum Site {
     /// The exchange that publishes a chain on the overflow path of a return queue.
     OverflowPost,

@@ -50,23 +50,13 @@ impl HeapCore {
         let Some(plan) = Plan::new(size, align) else {
             return ptr::null_mut();
         };
-        if !self.charge(plan.size) {
-            self.empty_orphans(usize::MAX);
-            if !self.charge(plan.size) {
-                return ptr::null_mut();
-            }
-        }
         let Some((segment, clean)) = self.idle_mapping(plan).or_else(|| self.new_mapping(plan)) else {
-            self.discharge(plan.size);
             return ptr::null_mut();
         };
+        self.raise_peaks();
         // SAFETY: the mapping is ours; the block lies in it.
         unsafe {
             let big = &(*segment).big;
-            // An idle mapping may be larger than the plan.
-            let surplus = (*segment).size.get() - plan.size;
-            self.in_use.add(surplus);
-            crate::stats::PROCESS.in_use.add(surplus);
             big.local.set(local);
             big.block_size.set(plan.block_size as u64);
             let totals = local.totals(BIG_ROW);
@@ -81,7 +71,19 @@ impl HeapCore {
         }
     }
 
+    /// A new mapping, charged, and whether it reads as zero.
     fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+        if !self.charge(plan.size) {
+            return None;
+        }
+        let made = self.map(plan);
+        if made.is_none() {
+            self.discharge(plan.size);
+        }
+        made
+    }
+
+    fn map(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
         let source = self.source();
         let start = source.reserve(plan.size, plan.align)?;
         // SAFETY: just reserved; the head is committed before it is touched, and shorter than the
@@ -103,7 +105,7 @@ impl HeapCore {
         }
     }
 
-    /// An idle mapping that fits without wasting more than a quarter.
+    /// An idle mapping that fits without wasting more than a quarter, charged.
     fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
         let mut pool = self.pool.lock();
         let mut best: *mut Segment = ptr::null_mut();
@@ -122,7 +124,7 @@ impl HeapCore {
                 }
                 next = big.next.get();
             }
-            if best.is_null() {
+            if best.is_null() || !self.charge((*best).size.get()) {
                 return None;
             }
             pool.remove_idle(best);
@@ -146,7 +148,10 @@ impl HeapCore {
             self.discharge((*segment).size.get());
             pool.push_idle(segment);
         }
-        self.release_idle_over(&mut pool, IDLE_BYTES);
+        while pool.idle_bytes > IDLE_BYTES {
+            // SAFETY: (I5) under the lock; idle bytes are in an idle mapping.
+            unsafe { self.retire_oldest(&mut pool) };
+        }
         self.visit(pool);
     }
 
@@ -184,6 +189,7 @@ impl HeapCore {
                 if plan.size < old {
                     self.discharge(old - plan.size);
                 }
+                self.raise_peaks();
                 segment = moved;
             }
             (*segment).big.block_size.set(plan.block_size as u64);
@@ -205,51 +211,40 @@ impl HeapCore {
             let place = moved.map_or(segment, |start| start.cast::<Segment>().as_ptr());
             if moved.is_some() {
                 (*place).size.set(new);
-                self.count_mapped(new);
-                self.count_unmapped(old);
+                if new > old {
+                    self.count_mapped(new - old);
+                } else {
+                    self.count_unmapped(old - new, old - new);
+                }
             }
             pool.link(self, place);
             if moved.is_some() { place } else { ptr::null_mut() }
         }
     }
 
-    /// Releases idle mappings that nobody wanted for `delay` milliseconds.
-    pub(super) fn release_idle(&self, pool: &mut Pool, delay: u64) {
-        if !pool.idle.is_null() {
-            let now = now_ms();
-            // SAFETY: (I5) under the lock.
-            self.release_idle_if(pool, |_, segment| unsafe {
-                now.saturating_sub((*segment).big.idle_since.get()) >= delay
-            });
+    /// Puts idle mappings that nobody wanted for `delay` milliseconds aside.
+    pub(super) fn retire_idle(&self, pool: &mut Pool, delay: u64) {
+        if pool.idle_oldest.is_null() {
+            return;
         }
-    }
-
-    fn release_idle_over(&self, pool: &mut Pool, bytes: usize) {
-        if pool.idle_bytes > bytes {
-            self.release_idle_if(pool, |idle_bytes, _| idle_bytes > bytes);
-        }
-    }
-
-    /// Releases the idle mappings that `condition` picks, the oldest first.
-    fn release_idle_if(&self, pool: &mut Pool, condition: impl Fn(usize, *mut Segment) -> bool) {
-        let mut last = pool.idle;
-        // SAFETY: (I5) idle mappings are the pool's, under its lock; a released one is unlinked
-        // first, and put aside while a reader is inside.
+        let now = now_ms();
+        // SAFETY: (I5) under the lock.
         unsafe {
-            while !last.is_null() && !(*last).big.next.get().is_null() {
-                last = (*last).big.next.get();
+            while !pool.idle_oldest.is_null()
+                && now.saturating_sub((*pool.idle_oldest).big.idle_since.get()) >= delay
+            {
+                self.retire_oldest(pool);
             }
-            while !last.is_null() && condition(pool.idle_bytes, last) {
-                let newer = (*last).big.prev.get();
-                pool.remove_idle(last);
-                pool.unlink(self, last);
-                if self.gate.is_free() {
-                    self.release_segment(last);
-                } else {
-                    pool.put_aside(last);
-                }
-                last = newer;
-            }
+        }
+    }
+
+    unsafe fn retire_oldest(&self, pool: &mut Pool) {
+        let oldest = pool.idle_oldest;
+        // SAFETY: (I5) idle mappings are the pool's, under its lock.
+        unsafe {
+            pool.remove_idle(oldest);
+            pool.unlink(self, oldest);
+            pool.put_aside(oldest);
         }
     }
 }
@@ -262,7 +257,9 @@ impl Pool {
             big.idle_since.set(now_ms());
             big.prev.set(ptr::null_mut());
             big.next.set(self.idle);
-            if !self.idle.is_null() {
+            if self.idle.is_null() {
+                self.idle_oldest = segment;
+            } else {
                 (*self.idle).big.prev.set(segment);
             }
             self.idle_bytes += (*segment).size.get();
@@ -280,7 +277,9 @@ impl Pool {
             } else {
                 (*prev).big.next.set(next);
             }
-            if !next.is_null() {
+            if next.is_null() {
+                self.idle_oldest = prev;
+            } else {
                 (*next).big.prev.set(prev);
             }
             big.idle_since.set(0);

@@ -96,13 +96,19 @@ impl HeapCore {
         self.source.as_deref().unwrap_or(&System)
     }
 
-    /// Counts `bytes` as in use; false when the limit does not allow it.
+    /// Counts `bytes` as in use; false when the limit does not allow it. The peaks follow when the
+    /// memory is there, in [`raise_peaks`](Self::raise_peaks).
     pub(super) fn charge(&self, bytes: usize) -> bool {
         if !self.in_use.try_add(bytes, self.limit) {
             return false;
         }
         PROCESS.in_use.add(bytes);
         true
+    }
+
+    pub(super) fn raise_peaks(&self) {
+        self.in_use.raise_peak();
+        PROCESS.in_use.raise_peak();
     }
 
     pub(super) fn discharge(&self, bytes: usize) {
@@ -112,13 +118,16 @@ impl HeapCore {
 
     pub(super) fn count_mapped(&self, bytes: usize) {
         self.mapped.add(bytes);
+        self.mapped.raise_peak();
         PROCESS.mapped.add(bytes);
+        PROCESS.mapped.raise_peak();
     }
 
-    pub(super) fn count_unmapped(&self, bytes: usize) {
+    /// `bytes` are no longer mapped; `resident` of them may have had memory behind them.
+    pub(super) fn count_unmapped(&self, bytes: usize, resident: usize) {
         self.mapped.sub(bytes);
         PROCESS.mapped.sub(bytes);
-        self.given_back.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.given_back.fetch_add(resident as u64, Ordering::Relaxed);
     }
 
     /// This thread's local heap, made if need be. `None` when out of memory, or when the thread
@@ -156,8 +165,9 @@ impl HeapCore {
         })
     }
 
-    /// Empties up to `limit` local heaps whose threads have ended, as far as they are empty.
-    pub(super) fn empty_orphans(&self, limit: usize) {
+    /// Takes in what was sent to up to `limit` local heaps whose threads have ended, and gives back
+    /// the chunks that are empty then.
+    pub(crate) fn empty_orphans(&self, limit: usize) {
         // SAFETY: (I7) leased.
         lease_orphans(self, limit, |local| unsafe { local.retire() });
     }
@@ -178,9 +188,15 @@ impl HeapCore {
 
     /// Runs `f` while no segment that is mapped now is unmapped.
     pub(crate) fn while_mapped(&self, f: impl FnOnce()) {
+        struct Inside<'a>(&'a ReaderGate);
+        impl Drop for Inside<'_> {
+            fn drop(&mut self) {
+                self.0.leave();
+            }
+        }
         self.gate.enter();
+        let _inside = Inside(&self.gate);
         f();
-        self.gate.leave();
     }
 
     /// Whether `address` lies in a segment of this heap, past its head.
@@ -199,14 +215,16 @@ impl HeapCore {
     /// # Safety
     /// Nobody uses this heap, its local heaps or its blocks any more.
     pub(crate) unsafe fn release_all(&self) {
+        // First detach them all: a thread that is ending just now sends home what it holds of any.
+        self.locals().for_each(LocalCore::detach);
         for local in self.locals() {
-            local.detach();
             // SAFETY: (I6) nobody can post any more.
             unsafe { local.inbox().destroy() };
         }
         // SAFETY: as the caller promises; each segment is read before it is released.
         unsafe {
-            self.pool.lock().release_put_aside(self);
+            let aside = self.pool.lock().take_aside();
+            self.release_chain(aside);
             let mut next = self.segments.load(Ordering::Relaxed);
             while let Some(segment) = NonNull::new(next) {
                 next = segment.as_ref().next.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use super::builder::HeapBuilder;
 use super::core::HeapCore;
 use crate::local_heap::{LocalCore, free_layout, free_unsized, usable_size};
 use crate::stats::{self, HeapStats};
-use crate::threads::{binding, last_handle_dropped, lease_for_handle};
+use crate::threads::{Lease, binding, last_handle_dropped};
 
 /// A heap of its own: threads share it, and dropping it releases everything in it at once.
 ///
@@ -194,9 +194,11 @@ impl Heap {
     pub fn try_local(&self) -> Option<LocalHeap<'_>> {
         let core = self.core();
         let local = core.local().or_else(|| {
-            let record = lease_for_handle()?;
+            let lease = Lease::new()?;
             // SAFETY: (I7) just leased, for this handle.
-            unsafe { core.local_for(record) }
+            let local = unsafe { core.local_for(lease.record()) }?;
+            lease.into_handle();
+            Some(local)
         })?;
         // SAFETY: (I7) the handle is made on the thread that holds the record.
         Some(unsafe { LocalHeap::new(local) })

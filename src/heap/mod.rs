@@ -10,4 +10,5 @@ mod reader_gate;
 
 pub use self::builder::{BuildError, HeapBuilder};
 pub(crate) use self::core::{GLOBAL, HeapCore, Settings};
+pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};

@@ -26,8 +26,8 @@ const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
 pub(crate) struct Pool {
     /// Segments with free chunks; the one that was given a chunk last in front.
     listed: *mut Segment,
-    /// Doomed chunks in all.
-    doomed: u32,
+    /// Segments that may have doomed chunks.
+    doomed: *mut Segment,
     last_tick: u64,
     last_give: u64,
     /// Unlinked segments that a reader may still be looking at.
@@ -37,6 +37,8 @@ pub(crate) struct Pool {
     metadata_left: usize,
     /// Big mappings nobody uses, the last one in front.
     pub(super) idle: *mut Segment,
+    /// The one that has been idle longest.
+    pub(super) idle_oldest: *mut Segment,
     pub(super) idle_bytes: usize,
 }
 
@@ -69,13 +71,14 @@ impl Pool {
     pub(super) const fn new() -> Self {
         Self {
             listed: ptr::null_mut(),
-            doomed: 0,
+            doomed: ptr::null_mut(),
             last_tick: 0,
             last_give: 0,
             aside: ptr::null_mut(),
             metadata: ptr::null_mut(),
             metadata_left: 0,
             idle: ptr::null_mut(),
+            idle_oldest: ptr::null_mut(),
             idle_bytes: 0,
         }
     }
@@ -209,7 +212,6 @@ impl Pool {
                 missing &= !mask_of(first, count);
             }
             let clean = pool.free.clean & mask == mask;
-            self.doomed -= (pool.free.doomed & mask).count_ones();
             pool.free.remove(mask);
             if pool.free.any() == 0 {
                 self.unlist(segment);
@@ -247,7 +249,7 @@ impl Pool {
             links(segment).committed = !Segment::ALL;
             self.link(heap, segment);
             self.list(segment);
-            if self.metadata_left == 0 {
+            if self.metadata.is_null() {
                 let head = size_of::<Segment>();
                 self.metadata = start.as_ptr().add(head);
                 self.metadata_left = CHUNK_SIZE - head;
@@ -256,6 +258,33 @@ impl Pool {
         }
         heap.count_mapped(SEGMENT_SIZE);
         true
+    }
+
+    /// Makes room for `size` bytes of records.
+    ///
+    /// # Safety
+    /// (I5) The lock of `heap`'s pool is held.
+    unsafe fn grow_metadata(&mut self, heap: &HeapCore, size: usize) -> Option<()> {
+        let span = size.div_ceil(CHUNK_SIZE);
+        if self.find(span).is_none() && !self.grow(heap) {
+            return None;
+        }
+        if self.metadata_left >= size {
+            // The head of the new segment had room.
+            return Some(());
+        }
+        let (segment, index) = self.find(span)?;
+        // SAFETY: (I5) found under this lock; (I4) the chunks are ours then.
+        unsafe {
+            self.claim(heap, segment, index, span)?;
+            let chunk = &raw const (*segment).chunks[index];
+            (*chunk).set_state(State::Metadata);
+            (*chunk).carved.set(0);
+            links(segment).permanent = true;
+            self.metadata = Segment::chunk_start(chunk);
+        }
+        self.metadata_left = span * CHUNK_SIZE;
+        Some(())
     }
 
     /// The chunks freed longer than a delay ago are doomed.
@@ -274,22 +303,42 @@ impl Pool {
         for segment in self.iter() {
             // SAFETY: (I5) under the lock.
             let free = &mut unsafe { links(segment) }.free;
-            let doomed = if all { free.old | free.young } else { free.old };
-            self.doomed += doomed.count_ones();
-            free.doomed |= doomed;
+            free.doomed |= if all { free.old | free.young } else { free.old };
             free.old = if all { 0 } else { free.young };
             free.young = 0;
+            if free.doomed != 0 {
+                // SAFETY: (I5) under the lock.
+                unsafe { self.list_doomed(segment) };
+            }
         }
     }
 
-    /// Takes a segment whose chunks are all free and not needed out of everything. It is the
-    /// caller's then.
-    unsafe fn take_out(&mut self, heap: &HeapCore, segment: *mut Segment) {
+    unsafe fn list_doomed(&mut self, segment: *mut Segment) {
+        // SAFETY: (I5) under the lock.
+        let links = unsafe { links(segment) };
+        if !links.doomed_listed {
+            links.doomed_listed = true;
+            links.next_doomed = self.doomed;
+            self.doomed = segment;
+        }
+    }
+
+    unsafe fn pop_doomed(&mut self) -> Option<*mut Segment> {
+        let segment = NonNull::new(self.doomed)?.as_ptr();
+        // SAFETY: (I5) under the lock; a segment that is listed here is not released.
+        let links = unsafe { links(segment) };
+        links.doomed_listed = false;
+        self.doomed = links.next_doomed;
+        Some(segment)
+    }
+
+    /// Puts a segment that nobody needs any more aside, out of everything.
+    unsafe fn retire(&mut self, heap: &HeapCore, segment: *mut Segment) {
         // SAFETY: (I5) under the lock.
         unsafe {
-            self.doomed -= links(segment).free.doomed.count_ones();
             self.unlist(segment);
             self.unlink(heap, segment);
+            self.put_aside(segment);
         }
     }
 
@@ -300,39 +349,10 @@ impl Pool {
         self.aside = segment;
     }
 
-    /// Releases what was put aside. The caller knows that no reader is inside the gate.
-    pub(super) unsafe fn release_put_aside(&mut self, heap: &HeapCore) {
-        while let Some(segment) = NonNull::new(self.aside) {
-            // SAFETY: (I5) unlinked, and no reader is left.
-            unsafe {
-                self.aside = links(segment.as_ptr()).next;
-                heap.release_segment(segment.as_ptr());
-            }
-        }
+    /// Hands out what was put aside. The caller knows that no reader is inside the gate.
+    pub(super) fn take_aside(&mut self) -> *mut Segment {
+        core::mem::replace(&mut self.aside, ptr::null_mut())
     }
-
-    /// The next piece of work for a purge: part of a segment, or a whole one.
-    fn next_purge(&self, heap: &HeapCore, at_most: u32) -> Option<Purge> {
-        let can_purge = heap.can_purge.load(Ordering::Relaxed);
-        self.iter().find_map(|segment| {
-            // SAFETY: (I5) under the lock.
-            let pool = unsafe { links(segment) };
-            if pool.free.doomed | pool.free.clean == Segment::ALL && !pool.permanent {
-                return Some(Purge::Whole(segment));
-            }
-            if pool.free.doomed == 0 || !can_purge {
-                return None;
-            }
-            let index = pool.free.doomed.trailing_zeros();
-            let span = (pool.free.doomed >> index).trailing_ones().min(at_most);
-            Some(Purge::Part(segment, index as usize, span as usize))
-        })
-    }
-}
-
-enum Purge {
-    Whole(*mut Segment),
-    Part(*mut Segment, usize, usize),
 }
 
 impl HeapCore {
@@ -341,10 +361,7 @@ impl HeapCore {
     pub(crate) fn take_chunks(&self, span: usize) -> Option<(*const Chunk, bool)> {
         let bytes = span * CHUNK_SIZE;
         if !self.charge(bytes) {
-            self.empty_orphans(usize::MAX);
-            if !self.charge(bytes) {
-                return None;
-            }
+            return None;
         }
         let mut pool = self.pool.lock();
         let mut found = pool.find(span);
@@ -363,10 +380,11 @@ impl HeapCore {
             let clean = pool.claim(self, segment, index, span)?;
             Some((&raw const (*segment).chunks[index], clean && self.clean_is_zero.load(Ordering::Relaxed)))
         });
-        if taken.is_none() {
-            self.discharge(bytes);
-        }
         self.visit(pool);
+        match taken {
+            Some(_) => self.raise_peaks(),
+            None => self.discharge(bytes),
+        }
         taken
     }
 
@@ -391,6 +409,10 @@ impl HeapCore {
             }
             links(segment).free.young |= mask_of(index, span);
             pool.list(segment);
+            if links(segment).free.any() == Segment::ALL && !self.can_purge.load(Ordering::Relaxed) {
+                // All that can go back is the whole.
+                pool.list_doomed(segment);
+            }
         }
         self.discharge(span * CHUNK_SIZE);
         self.purge(pool, PURGE_BATCH);
@@ -424,6 +446,8 @@ impl HeapCore {
             }
             (*chunk).span.set(new_span as u8);
         }
+        drop(pool);
+        self.raise_peaks();
         true
     }
 
@@ -432,28 +456,8 @@ impl HeapCore {
         let size = size.next_multiple_of(align_of::<Chunk>());
         let mut pool = self.pool.lock();
         if pool.metadata_left < size {
-            if pool.find(1).is_none() || pool.metadata.is_null() {
-                pool.metadata_left = 0;
-                if !pool.grow(self) {
-                    return None;
-                }
-            }
-            if pool.metadata_left < size {
-                let (segment, index) = pool.find(1)?;
-                // SAFETY: (I5) found under this lock; (I4) the chunk is ours then.
-                unsafe {
-                    pool.claim(self, segment, index, 1)?;
-                    let chunk = &(*segment).chunks[index];
-                    chunk.set_state(State::Metadata);
-                    chunk.carved.set(0);
-                    links(segment).permanent = true;
-                    pool.metadata = Segment::chunk_start(chunk);
-                }
-                pool.metadata_left = CHUNK_SIZE;
-                if size > CHUNK_SIZE {
-                    return None;
-                }
-            }
+            // SAFETY: (I5) under the lock.
+            unsafe { pool.grow_metadata(self, size)? };
         }
         let start = NonNull::new(pool.metadata)?;
         pool.metadata_left -= size;
@@ -467,64 +471,75 @@ impl HeapCore {
 
     /// Gives doomed memory back, up to `at_most` chunks of it, outside the lock.
     pub(super) fn purge<'a>(&'a self, mut pool: MutexGuard<'a, Pool>, at_most: u32) {
-        if !pool.aside.is_null() && self.gate.is_free() {
-            // SAFETY: (I5) unlinked before, and no reader is inside.
-            unsafe { pool.release_put_aside(self) };
-        }
-        self.release_idle(&mut pool, self.purge_delay_ms);
+        let delay = if at_most == u32::MAX { 0 } else { self.purge_delay_ms };
+        self.retire_idle(&mut pool, delay);
+        let can_purge = self.can_purge.load(Ordering::Relaxed);
         let mut left = at_most;
-        while left > 0 && pool.doomed > 0 {
-            match pool.next_purge(self, left) {
-                None => return,
-                Some(Purge::Whole(segment)) => {
-                    // SAFETY: (I5) under the lock; nothing in the segment is in use.
-                    unsafe {
-                        pool.take_out(self, segment);
-                        if self.gate.is_free() {
-                            drop(pool);
-                            self.release_segment(segment);
-                            pool = self.pool.lock();
-                        } else {
-                            pool.put_aside(segment);
-                        }
-                    }
+        while left > 0 {
+            // SAFETY: (I5) under the lock, but while the source purges: then the chunks are nobody's
+            // but ours, and a segment with a chunk in use is not released.
+            unsafe {
+                let Some(segment) = pool.pop_doomed() else {
+                    break;
+                };
+                let free = links(segment).free;
+                let permanent = links(segment).permanent;
+                if free.any() == Segment::ALL && free.young | free.old == 0 && !permanent {
+                    pool.retire(self, segment);
                     left = left.saturating_sub(PURGE_BATCH);
+                    continue;
                 }
-                Some(Purge::Part(segment, index, span)) => {
-                    left -= span as u32;
-                    let mask = mask_of(index, span);
-                    // SAFETY: (I5) under the lock; the chunks are nobody's but ours meanwhile, and
-                    // a segment with a chunk in use is never released.
-                    unsafe {
-                        links(segment).free.remove(mask);
-                        pool.doomed -= span as u32;
-                        if links(segment).free.any() == 0 {
-                            pool.unlist(segment);
-                        }
-                        drop(pool);
-                        let start = segment.cast::<u8>().add(index * CHUNK_SIZE);
-                        let bytes = span * CHUNK_SIZE;
-                        let purged = self.source().purge(NonNull::new_unchecked(start), bytes);
-                        pool = self.pool.lock();
-                        self.count_purged(purged, bytes);
-                        let free = &mut links(segment).free;
-                        if purged == Purged::Kept {
-                            free.old |= mask;
-                        } else {
-                            free.clean |= mask;
-                        }
-                        if !links(segment).listed {
-                            pool.list(segment);
-                        }
-                        if links(segment).free.clean == Segment::ALL && !links(segment).permanent {
-                            pool.take_out(self, segment);
-                            pool.put_aside(segment);
-                            if self.gate.is_free() {
-                                pool.release_put_aside(self);
-                            }
-                        }
-                    }
+                if free.doomed == 0 || !can_purge {
+                    continue;
                 }
+                let index = free.doomed.trailing_zeros();
+                let span = (free.doomed >> index).trailing_ones().min(left);
+                left -= span;
+                let mask = mask_of(index as usize, span as usize);
+                links(segment).free.remove(mask);
+                if links(segment).free.any() == 0 {
+                    pool.unlist(segment);
+                }
+                drop(pool);
+                let start = segment.cast::<u8>().add(index as usize * CHUNK_SIZE);
+                let bytes = span as usize * CHUNK_SIZE;
+                let purged = self.source().purge(NonNull::new_unchecked(start), bytes);
+                self.count_purged(purged, bytes);
+                pool = self.pool.lock();
+                if purged == Purged::Kept {
+                    links(segment).free.old |= mask;
+                } else {
+                    // With the contents went the links of the free blocks.
+                    let chunks = Segment::run(segment, index as usize, span as usize);
+                    chunks.iter().for_each(|chunk| chunk.carved.set(0));
+                    links(segment).free.clean |= mask;
+                }
+                if !links(segment).listed {
+                    pool.list(segment);
+                }
+                // There may be more to do here, or nothing left to keep it for.
+                if purged != Purged::Kept {
+                    pool.list_doomed(segment);
+                }
+            }
+        }
+        let aside =
+            if !pool.aside.is_null() && self.gate.is_free() { pool.take_aside() } else { ptr::null_mut() };
+        drop(pool);
+        // SAFETY: (I5) unlinked, and no reader was inside after that.
+        unsafe { self.release_chain(aside) };
+    }
+
+    /// Releases a chain of segments that were put aside.
+    ///
+    /// # Safety
+    /// (I5) No reader was inside the gate after the segments were unlinked.
+    pub(super) unsafe fn release_chain(&self, mut aside: *mut Segment) {
+        while let Some(segment) = NonNull::new(aside) {
+            // SAFETY: (I5) passed on; the link is read before the segment goes.
+            unsafe {
+                aside = links(segment.as_ptr()).next;
+                self.release_segment(segment.as_ptr());
             }
         }
     }
@@ -544,7 +559,6 @@ impl HeapCore {
     pub(crate) fn purge_all(&self) {
         let mut pool = self.pool.lock();
         pool.age(true);
-        self.release_idle(&mut pool, 0);
         self.purge(pool, u32::MAX);
     }
 
@@ -556,11 +570,14 @@ impl HeapCore {
         // SAFETY: (I5) passed on; the head is read before it goes.
         unsafe {
             let size = (*segment).size.get();
-            let align = match (*segment).kind() {
-                Kind::Chunks => SEGMENT_SIZE,
-                Kind::Big => (*segment).big.align.get(),
+            let (align, resident) = match (*segment).kind() {
+                Kind::Chunks => {
+                    let clean = links(segment).free.clean.count_ones() as usize;
+                    (SEGMENT_SIZE, size - clean * CHUNK_SIZE)
+                }
+                Kind::Big => ((*segment).big.align.get(), size),
             };
-            self.count_unmapped(size);
+            self.count_unmapped(size, resident);
             self.source().release(NonNull::new_unchecked(segment.cast()), size, align);
         }
     }

@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::slow::{chunk_of, free_span, post};
+use super::slow::{chunk_of, count_posted, free_span, post};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore};
 use crate::raw::chunk::{Chunk, State};
@@ -98,7 +98,9 @@ unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, siz
         // memory: no outbox, every block goes home by itself.
         None => unsafe {
             let head = block.cast();
-            post(Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 });
+            let chain = Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 };
+            count_posted(&chain);
+            post(chain);
         },
     }
 }

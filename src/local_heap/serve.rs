@@ -60,12 +60,21 @@ impl LocalCore {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn alloc_large(&self, layout: Layout, zeroed: bool) -> *mut u8 {
-        if layout.size() <= MAX_SPAN_SIZE && layout.align() <= CHUNK_SIZE {
-            // SAFETY: (I7) passed on.
-            unsafe { self.alloc_span(layout.size(), zeroed) }
-        } else {
-            self.heap().alloc_big(self, layout.size(), layout.align(), zeroed)
+        let attempt = || {
+            if layout.size() <= MAX_SPAN_SIZE && layout.align() <= CHUNK_SIZE {
+                // SAFETY: (I7) passed on.
+                unsafe { self.alloc_span(layout.size(), zeroed) }
+            } else {
+                self.heap().alloc_big(self, layout.size(), layout.align(), zeroed)
+            }
+        };
+        let block = attempt();
+        if !block.is_null() {
+            return block;
         }
+        // SAFETY: (I7) passed on.
+        unsafe { self.relieve() };
+        attempt()
     }
 
     /// A block for `new` that starts with what the block for `old` held; null when out of memory,
@@ -113,7 +122,10 @@ impl LocalCore {
     #[cold]
     #[inline(never)]
     unsafe fn resize_large(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
-        if block.addr() & (new.align() - 1) != 0 {
+        // A block aligned to segments is freed by another way than one that is not, so it keeps its
+        // alignment for life.
+        let over_aligned_changes = old.align() != new.align() && old.align().max(new.align()) >= SEGMENT_SIZE;
+        if over_aligned_changes || block.addr() & (new.align() - 1) != 0 {
             return ptr::null_mut();
         }
         // SAFETY: (I1) passed on; (I2) the block is live.

@@ -18,6 +18,13 @@ use crate::size_class::{block_size, span_of};
 /// a visit to the slow path.
 const ZEROED_ONE_BY_ONE: usize = 1024;
 
+/// A full chunk is looked at again when one block in so many is free, [`REOPEN_MAX`] at most. At the
+/// first free block it would be taken up for one allocation, and be full again: two visits to the
+/// slow path for every pair in a program that replaces blocks at random.
+const REOPEN: u32 = 16;
+/// See [`REOPEN`].
+const REOPEN_MAX: u32 = 32;
+
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
     /// A block of `class` when the fast path found none; null when out of memory.
@@ -33,10 +40,11 @@ impl LocalCore {
             if (*self.current(class)).refresh() {
                 return self.blocks.alloc(class, size);
             }
-            // Out of memory, or at the limit: what this thread keeps empty may be what is missing.
-            let found = self.refill(class) || (self.trim() && self.refill(class));
-            if !found {
-                return ptr::null_mut();
+            if !self.refill(class) {
+                self.relieve();
+                if !self.refill(class) {
+                    return ptr::null_mut();
+                }
             }
             self.blocks.alloc(class, size)
         }
@@ -97,7 +105,11 @@ impl LocalCore {
         // Blocks that are free already come before memory that was never touched.
         // SAFETY: (I4) listed and current chunks are ours.
         unsafe {
-            if let Some(next) = self.available[class].pop_front() {
+            let current = &*self.current(class);
+            if current.carved.get() == 0 && current.capacity.get() != 0 {
+                // New, and only looked at for zeroed memory so far.
+                self.carve(current);
+            } else if let Some(next) = self.available[class].pop_front() {
                 self.leave_current(class);
                 self.make_current(class, next);
             } else if (*self.current(class)).carved.get() == (*self.current(class)).capacity.get()
@@ -134,8 +146,9 @@ impl LocalCore {
         let chunk = unsafe { &*current };
         let unpinned = chunk.allocated.get() - 1;
         if chunk.carved.get() == chunk.capacity.get() {
-            // Full: the next block that comes back makes `freed` meet `allocated`.
-            let trigger = chunk.freed.get() + 1;
+            // Full: the `REOPEN`th block that comes back makes `freed` meet `allocated`.
+            let reopen = (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX);
+            let trigger = chunk.freed.get() + u64::from(reopen);
             self.moving(|| {
                 chunk.set_state(State::Full);
                 chunk.allocated.set(trigger);
@@ -197,8 +210,9 @@ impl LocalCore {
             let segment = Segment::of_chunk(chunk);
             let index = Segment::index_of_chunk(chunk);
             let record = &*chunk;
-            // A chunk that was of this class before has its blocks linked still.
-            if clean || record.class() != class || record.carved.get() == 0 {
+            // A chunk that was of this class before has its blocks linked still. Not so a run: parts
+            // of it may have served others since.
+            if span != 1 || record.class() != class || record.carved.get() == 0 {
                 record.free.clear();
                 record.recent.clear();
                 record.carved.set(0);
@@ -275,6 +289,10 @@ impl LocalCore {
     /// Runs `f`, which moves counts about; readers of statistics try again meanwhile.
     fn moving(&self, f: impl FnOnce()) {
         use core::sync::atomic::fence;
+        if self.version.get() % 2 == 1 {
+            // Part of a larger move.
+            return f();
+        }
         self.version.add(1);
         // ORDER: Release fences around the moves, pairing with the Acquire fences of the reader in
         // `HeapCore::snapshot`: a reader that sees any moved count sees the odd version, and one
@@ -308,23 +326,9 @@ impl LocalCore {
             unsafe {
                 match received {
                     Received::Chain(chain) => self.take_in(&chain),
-                    Received::Overflow { mut head, requested } => {
+                    Received::Overflow { head, requested } => {
                         overflowed = true;
-                        let mut left = requested;
-                        while !head.is_null() {
-                            let next = Block::next(head);
-                            let chunk = chunk_of(head.cast());
-                            // The sum is known, not its parts: the first block carries it all.
-                            self.take_in(&Chain {
-                                chunk: chunk.cast_mut(),
-                                head,
-                                tail: head,
-                                count: 1,
-                                requested: left,
-                            });
-                            left = 0;
-                            head = next;
-                        }
+                        self.take_in_mixed(head, requested);
                     }
                 }
             }
@@ -381,17 +385,40 @@ impl LocalCore {
     #[inline]
     pub(crate) unsafe fn free_foreign(&self, chunk: *const Chunk, block: *mut u8, size: usize) {
         // SAFETY: passed on.
-        unsafe { self.outbox.add(chunk, block.cast(), size, |chain| self.post(chain)) };
+        unsafe { self.outbox.add(self, chunk, block.cast(), size) };
     }
 
-    fn post(&self, chain: Chain) {
-        // SAFETY: (I2) the chunk's blocks are live, so its record does not change; (I6) its local
-        // heap lives as long as the heap, of which both are part.
-        unsafe {
-            let row = (*chain.chunk).class();
-            self.totals[row].returned.add(u64::from(chain.count));
-            post(chain);
-        }
+    /// Counts a chain that leaves for its owner.
+    ///
+    /// # Safety
+    /// (I2) The chain's blocks are live.
+    pub(super) unsafe fn count_returned(&self, chain: &Chain) {
+        // SAFETY: (I2) passed on: the chunk's record does not change.
+        let row = unsafe { (*chain.chunk).class() };
+        self.totals[row].returned.add(u64::from(chain.count));
+    }
+
+    /// Puts blocks of any of our chunks back, one by one.
+    unsafe fn take_in_mixed(&self, mut head: *mut Block, requested: u64) {
+        self.moving(|| {
+            // The sum is known, not its parts: the first block carries it all.
+            let mut left = requested;
+            self.received_requested.add(requested);
+            while !head.is_null() {
+                // SAFETY: (I1) the blocks are ours to free; (I4) so are their chunks.
+                unsafe {
+                    let next = Block::next(head);
+                    let chunk = &*chunk_of(head.cast());
+                    debug_assert!(ptr::eq(chunk.local(), self));
+                    self.totals[chunk.class()].received.add(1);
+                    if chunk.push(head, left as usize) {
+                        self.chunk_event(chunk);
+                    }
+                    left = 0;
+                    head = next;
+                }
+            }
+        });
     }
 
     /// Sends home what waits in the outbox.
@@ -400,16 +427,15 @@ impl LocalCore {
     /// (I7) The caller holds the record.
     pub(crate) unsafe fn flush(&self) {
         if !self.outbox.is_empty() {
-            self.outbox.flush(&|chain| self.post(chain));
+            self.outbox.flush(self);
         }
     }
 
-    /// Gives back every chunk that is empty. Returns whether there was any.
+    /// Gives back every chunk that is empty.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
-    pub(crate) unsafe fn trim(&self) -> bool {
-        let mut any = false;
+    unsafe fn trim(&self) {
         for class in 0..self.available.len() {
             let current = self.current(class);
             // SAFETY: (I4) current and cached chunks are ours; the empty one stays.
@@ -422,28 +448,38 @@ impl LocalCore {
                         chunk.allocated.set(chunk.allocated.get() - 1);
                     });
                     self.give_up(chunk);
-                    any = true;
                 }
             }
         }
         while let Some(chunk) = self.chunks.pop_any() {
             self.heap().give_chunks(chunk, 1);
-            any = true;
         }
-        any
     }
 
     /// What a thread does for its local heap before it ends: nothing that is free stays here.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
-    pub(crate) unsafe fn retire(&self) -> bool {
+    pub(crate) unsafe fn retire(&self) {
         // SAFETY: (I7) passed on.
         unsafe {
             self.flush();
             self.drain();
-            self.trim()
+            self.trim();
         }
+    }
+
+    /// The last resort before an allocation fails: gives back all that this thread, threads that
+    /// have ended, and the heap keep free.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    pub(crate) unsafe fn relieve(&self) {
+        // SAFETY: (I7) passed on.
+        unsafe { self.retire() };
+        self.heap().empty_orphans(usize::MAX);
+        self.heap().purge_all();
     }
 
     /// A block that is a run of whole chunks; null when out of memory.
@@ -454,12 +490,7 @@ impl LocalCore {
     #[inline(never)]
     pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
         let span = size.div_ceil(CHUNK_SIZE);
-        let mut taken = self.heap().take_chunks(span);
-        // SAFETY: (I7) passed on.
-        if taken.is_none() && unsafe { self.trim() } {
-            taken = self.heap().take_chunks(span);
-        }
-        let Some((chunk, clean)) = taken else {
+        let Some((chunk, clean)) = self.heap().take_chunks(span) else {
             return ptr::null_mut();
         };
         let block_size = size.next_multiple_of(PAGE_SIZE);
@@ -525,18 +556,26 @@ pub(crate) unsafe fn chunk_of(block: *mut u8) -> *const Chunk {
     }
 }
 
-/// Sends a chain to the owner of its chunk.
+/// Counts a chain as on its way to the owner of its chunk.
 ///
 /// # Safety
-/// (I1) The caller gives up the blocks; the chunk's heap is alive.
-pub(crate) unsafe fn post(chain: Chain) {
-    // SAFETY: (I2), (I6) as in `LocalCore::post`.
+/// (I2) The chain's blocks are live, and so is their heap.
+pub(super) unsafe fn count_posted(chain: &Chain) {
+    // SAFETY: (I2) the chunk's record does not change; (I6) local heaps live as long as the heap.
     unsafe {
         let owner = &*(*chain.chunk).local();
         owner.posted[(*chain.chunk).class()].add_shared(u64::from(chain.count));
         owner.posted_requested.add_shared(chain.requested);
-        owner.inbox.post(chain);
     }
+}
+
+/// Sends a chain to the owner of its chunk.
+///
+/// # Safety
+/// (I1) The caller gives up the blocks; the chunk's heap is alive.
+pub(super) unsafe fn post(chain: Chain) {
+    // SAFETY: (I2), (I6) as in `count_posted`.
+    unsafe { (*(*chain.chunk).local()).inbox.post(chain) };
 }
 
 /// Frees a run of whole chunks, on any thread.

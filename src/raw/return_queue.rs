@@ -72,17 +72,27 @@ impl ReturnQueue {
                 return;
             }
         }
-        self.overflow_requested.fetch_add(chain.requested as usize, Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { self.post_mixed(chain.head, chain.tail, chain.requested) };
+    }
+
+    /// Gives blocks of any chunks of the owner to it, linked from `head` to `tail`. The overflow path:
+    /// the owner puts them back one by one.
+    ///
+    /// # Safety
+    /// The caller gives up the blocks, which belong to this queue's owner.
+    pub(crate) unsafe fn post_mixed(&self, first: *mut Block, last: *mut Block, requested: u64) {
+        self.overflow_requested.fetch_add(requested as usize, Ordering::Relaxed);
         // A guess that is right as long as one poster at a time overflows.
         let mut head = ptr::null_mut();
         loop {
-            // SAFETY: (I1) the chain is the caller's until the exchange below succeeds.
-            unsafe { Block::set_next(chain.tail, head) };
+            // SAFETY: (I1) the blocks are the caller's until the exchange below succeeds.
+            unsafe { Block::set_next(last, head) };
             // ORDER: Release, pairs with the Acquire in `receive`; publishes the links of the
             // chain, what the poster wrote into the blocks, and `overflow_requested`.
             match self.overflow.compare_exchange_weak(
                 head,
-                chain.head,
+                first,
                 at(Site::OverflowPost, Ordering::Release),
                 Ordering::Relaxed,
             ) {
@@ -96,13 +106,13 @@ impl ReturnQueue {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         // ORDER: Relaxed is enough for the overflow word: it only decides whether to look again,
-        // properly, in `receive`. The queue pointer is the owner's own store.
+        // properly, in `receive`.
         if !self.overflow.load(Ordering::Relaxed).is_null() {
             return false;
         }
-        let queue = self.queue.load(Ordering::Relaxed);
-        // SAFETY: (I9) as in `post`; the caller is the owner that made the queue, or holds the
-        // owner's record, which orders the making before.
+        // ORDER: Acquire, pairs with the Release in `make_queue`, for callers that are not the owner.
+        let queue = self.queue.load(Ordering::Acquire);
+        // SAFETY: (I9) as in `post`.
         queue.is_null() || unsafe { &*queue }.is_empty()
     }
 

@@ -52,6 +52,9 @@ pub(crate) struct PoolLinks {
     pub(crate) next: *mut Segment,
     pub(crate) prev: *mut Segment,
     pub(crate) listed: bool,
+    /// The next segment with doomed chunks.
+    pub(crate) next_doomed: *mut Segment,
+    pub(crate) doomed_listed: bool,
     /// Free chunks by the age of what is in them; a bit per chunk, disjoint.
     pub(crate) free: FreeChunks,
     /// Chunks the source has committed.

@@ -105,8 +105,8 @@ unsafe impl Source for System {
             )
         };
         if moved == libc::MAP_FAILED {
-            // SAFETY: the reservation made above, still unused.
-            unsafe { self.release(target, new_size, align) };
+            // The kernel may have unmapped the target before it failed, and another thread may have
+            // mapped something there since. So the address range is left alone.
             return None;
         }
         Some(target)

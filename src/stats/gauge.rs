@@ -30,24 +30,19 @@ impl Gauge {
         self.peak.load(Ordering::Relaxed)
     }
     pub(crate) fn add(&self, n: usize) {
-        let now = self.now.fetch_add(n, Ordering::Relaxed) + n;
-        self.raise_peak(now);
+        self.now.fetch_add(n, Ordering::Relaxed);
     }
     /// Adds unless the sum would exceed `limit`.
     pub(crate) fn try_add(&self, n: usize, limit: usize) -> bool {
         let sum = |now: usize| now.checked_add(n).filter(|&sum| sum <= limit);
-        match self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
-            Ok(before) => {
-                self.raise_peak(before + n);
-                true
-            }
-            Err(_) => false,
-        }
+        self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
     }
     pub(crate) fn sub(&self, n: usize) {
         self.now.fetch_sub(n, Ordering::Relaxed);
     }
-    fn raise_peak(&self, now: usize) {
+    /// The level as it is now may be the highest so far.
+    pub(crate) fn raise_peak(&self) {
+        let now = self.now();
         if now > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(now, Ordering::Relaxed);
         }

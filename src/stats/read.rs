@@ -104,8 +104,8 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
             }
             if let (Some(&at), 0..CLASSES) = (index.get(&chunk.local()), chunk.class()) {
                 let row = &mut rows[at][chunk.class()];
-                row.blocks.allocated += chunk.allocated_total();
-                row.blocks.freed += chunk.freed.get();
+                row.blocks.allocated = row.blocks.allocated.wrapping_add(chunk.allocated_total());
+                row.blocks.freed = row.blocks.freed.wrapping_add(chunk.freed.get());
                 let live = chunk.requested.get().wrapping_sub(chunk.released.get());
                 row.requested = row.requested.wrapping_add(live);
             }
@@ -123,8 +123,8 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
     });
     for rows in &mut rows {
         for (class, row) in rows.iter_mut().enumerate().take(CLASSES) {
-            row.blocks.freed += row.blocks.queued;
-            row.block_bytes = row.blocks.live() * block_size(class) as u64;
+            row.blocks.freed = row.blocks.freed.wrapping_add(row.blocks.queued);
+            row.block_bytes = row.blocks.live().wrapping_mul(block_size(class) as u64);
         }
     }
     rows

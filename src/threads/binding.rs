@@ -113,10 +113,18 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Keeps the record for a handle, whose last clone gives it up.
+    pub(crate) fn into_handle(self) -> *const ThreadRecord {
+        core::mem::ManuallyDrop::new(self).0
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
-        // SAFETY: (I7) the lease holds the record.
-        unsafe { end(self.0) };
+        // Only that: the call may come from a source, which some heap called under its lock.
+        // SAFETY: (I7) the lease holds the record, and gives it up.
+        unsafe { ORPHANS.put(self.0) };
     }
 }
 
@@ -203,30 +211,18 @@ pub(crate) unsafe fn last_handle_dropped(record: *const ThreadRecord) {
     }
 }
 
-/// A record held by a handle, for a thread whose own is gone. The last handle gives it up.
-pub(crate) fn lease_for_handle() -> Option<*const ThreadRecord> {
-    obtain(ThreadState::Leased)
-}
-
-/// Takes orphans of `heap` one by one, lets `f` work on each one's local heap, and puts them back.
-/// Stops after `limit` orphans, or when `f` returns true.
-pub(crate) fn lease_orphans(heap: &HeapCore, limit: usize, mut f: impl FnMut(&LocalCore) -> bool) {
-    let mut left = limit;
-    for local in heap.locals() {
-        // SAFETY: (I7) records are never freed. Taking one makes us its holder, so nobody else
-        // uses its local heaps until it is put back.
-        unsafe {
-            let record = local.record();
-            if left == 0 || !ORPHANS.take_this(record) {
-                continue;
-            }
-            let done = f(local);
-            ORPHANS.put(record);
-            left -= 1;
-            if done {
-                return;
-            }
-        }
+/// Takes orphans of `heap` that were sent something, one by one, lets `f` work on each one's local
+/// heap, and puts them back. Stops after `limit` orphans.
+pub(crate) fn lease_orphans(heap: &HeapCore, limit: usize, mut f: impl FnMut(&LocalCore)) {
+    // What an orphan had when its thread ended went back then; only its inbox can hold more.
+    let sent = heap.locals().filter(|local| !local.inbox().is_empty());
+    // SAFETY: (I7) records are never freed. Taking one makes us its holder, so nobody else uses its
+    // local heaps until it is put back.
+    let taken = sent.filter(|local| unsafe { ORPHANS.take_this(local.record()) });
+    for local in taken.take(limit) {
+        f(local);
+        // SAFETY: (I7) taken above.
+        unsafe { ORPHANS.put(local.record()) };
     }
 }
 

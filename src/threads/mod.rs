@@ -10,7 +10,7 @@ mod orphans;
 mod record;
 
 #[cfg(not(loom))]
-pub(crate) use binding::{Lease, binding, last_handle_dropped, lease_for_handle, lease_orphans};
+pub(crate) use binding::{Lease, binding, last_handle_dropped, lease_orphans};
 #[cfg(any(loom, test))]
 pub(crate) use orphans::OrphanList;
 pub(crate) use record::{ThreadRecord, ThreadState};
