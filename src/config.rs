@@ -52,6 +52,13 @@ pub(crate) const RETURN_QUEUE_CHAINS: usize = 128;
 #[cfg(loom)]
 pub(crate) const RETURN_QUEUE_CHAINS: usize = 1;
 
+/// Lists of a return queue's overflow path, and lists of mixed blocks that an owner takes in together.
+#[cfg(not(loom))]
+pub(crate) const OVERFLOW_LISTS: usize = 4;
+/// One list, so that posters meet there.
+#[cfg(loom)]
+pub(crate) const OVERFLOW_LISTS: usize = 1;
+
 /// Free chunks purged in one visit of the slow path at most: 1 MiB, so that giving memory back
 /// never stalls one allocation for long.
 pub(crate) const PURGE_BATCH: u32 = 16;

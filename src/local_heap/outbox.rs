@@ -23,7 +23,7 @@ use crate::raw::return_queue::Chain;
 pub(crate) struct Outbox {
     /// A table addressed by chunk.
     slots: [Slot; OUTBOX_SLOTS],
-    /// A table addressed by owner. What is in it counts as sent.
+    /// A table addressed by owner.
     mixed: [Mixed; OUTBOX_OWNERS],
     /// Bytes of blocks in both.
     bytes: Cell<usize>,
@@ -41,15 +41,20 @@ struct Slot {
     requested: Counter,
 }
 
-/// Blocks of any chunks of one owner.
+/// Blocks of any chunks of one owner. They are counted as sent when one of another class follows, so
+/// that blocks of one class cost one addition to the owner's counter together.
 #[derive(Debug)]
 struct Mixed {
-    owner: Cell<*const LocalCore>,
+    owner: AtomicPtr<LocalCore>,
     head: Cell<*mut Block>,
     tail: Cell<*mut Block>,
     count: Cell<u32>,
     bytes: Cell<usize>,
-    requested: Cell<u64>,
+    /// Class of the last blocks, and how many of them are not counted yet.
+    class: AtomicU32,
+    uncounted: AtomicU32,
+    /// Of all blocks here; counted when they leave.
+    requested: Counter,
 }
 
 impl Slot {
@@ -88,13 +93,56 @@ impl Slot {
 impl Mixed {
     const fn new() -> Self {
         Self {
-            owner: Cell::new(ptr::null()),
+            owner: AtomicPtr::new(ptr::null_mut()),
             head: Cell::new(ptr::null_mut()),
             tail: Cell::new(ptr::null_mut()),
             count: Cell::new(0),
             bytes: Cell::new(0),
-            requested: Cell::new(0),
+            class: AtomicU32::new(0),
+            uncounted: AtomicU32::new(0),
+            requested: Counter::new(),
         }
+    }
+
+    fn owner(&self) -> *const LocalCore {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    /// Counts the blocks that are not counted yet as sent.
+    ///
+    /// # Safety
+    /// (I6) There are blocks here, so the owner is alive.
+    unsafe fn count_sent(&self) {
+        let uncounted = self.uncounted.load(Ordering::Relaxed);
+        let class = self.class.load(Ordering::Relaxed) as usize;
+        // SAFETY: (I6) passed on.
+        unsafe { (*self.owner()).add_posted(class, uncounted) };
+        self.uncounted.store(0, Ordering::Relaxed);
+    }
+
+    /// Adds a chain of the owner.
+    ///
+    /// # Safety
+    /// (I1) The caller gives up the chain, whose chunk is the owner's.
+    unsafe fn add(&self, chain: &Chain, bytes: usize) {
+        // SAFETY: (I1) passed on; (I2) the blocks are live, so their chunk's record does not change.
+        unsafe {
+            let class = (*chain.chunk).class() as u32;
+            if self.class.load(Ordering::Relaxed) != class {
+                self.count_sent();
+                self.class.store(class, Ordering::Relaxed);
+            }
+            if self.count.get() == 0 {
+                self.tail.set(chain.tail);
+            }
+            Block::set_next(chain.tail, self.head.get());
+        }
+        self.head.set(chain.head);
+        self.count.set(self.count.get() + chain.count);
+        self.bytes.set(self.bytes.get() + bytes);
+        self.requested.add(chain.requested);
+        // ORDER: Release, pairs with the Acquire in `waiting`: who sees the count sees the owner.
+        self.uncounted.store(self.uncounted.load(Ordering::Relaxed) + chain.count, Ordering::Release);
     }
 }
 
@@ -166,28 +214,21 @@ impl Outbox {
         // the chain is ours.
         unsafe {
             sender.count_returned(&chain);
-            count_posted(&chain);
             if chain.count > SHORT_CHAIN {
                 self.bytes.set(self.bytes.get() - bytes);
+                count_posted(&chain);
                 return post(chain);
             }
             let owner = (*chain.chunk).local();
-            let mixed = self.mixed.iter().find(|mixed| ptr::eq(mixed.owner.get(), owner));
+            let mixed = self.mixed.iter().find(|mixed| ptr::eq(mixed.owner(), owner));
             let mixed = mixed.unwrap_or_else(|| {
                 // Take over the place of some other owner.
                 let mixed = &self.mixed[(owner.addr() >> 7) % OUTBOX_OWNERS];
                 self.send_mixed(mixed);
-                mixed.owner.set(owner);
+                mixed.owner.store(owner.cast_mut(), Ordering::Relaxed);
                 mixed
             });
-            if mixed.count.get() == 0 {
-                mixed.tail.set(chain.tail);
-            }
-            Block::set_next(chain.tail, mixed.head.get());
-            mixed.head.set(chain.head);
-            mixed.count.set(mixed.count.get() + chain.count);
-            mixed.bytes.set(mixed.bytes.get() + bytes);
-            mixed.requested.set(mixed.requested.get() + chain.requested);
+            mixed.add(&chain, bytes);
             if mixed.count.get() >= MIXED_BLOCKS {
                 self.send_mixed(mixed);
             }
@@ -195,14 +236,20 @@ impl Outbox {
     }
 
     fn send_mixed(&self, mixed: &Mixed) {
-        if mixed.count.replace(0) != 0 {
+        let count = mixed.count.replace(0);
+        if count != 0 {
             self.bytes.set(self.bytes.get() - mixed.bytes.replace(0));
-            let head = mixed.head.replace(ptr::null_mut());
+            let (head, tail) = (mixed.head.replace(ptr::null_mut()), mixed.tail.get());
+            let requested = mixed.requested.get();
+            mixed.requested.set(0);
             // SAFETY: (I6) the owner is a local heap of the same heap as this one; (I1) the blocks are
             // ours, and its.
             unsafe {
-                (*mixed.owner.get()).inbox().post_mixed(head, mixed.tail.get(), mixed.requested.replace(0))
-            };
+                mixed.count_sent();
+                (*mixed.owner()).add_posted_requested(requested);
+                let chunk = ptr::null_mut();
+                (*mixed.owner()).inbox().post(Chain { chunk, head, tail, count, requested });
+            }
         }
     }
 
@@ -223,10 +270,9 @@ impl Outbox {
         self.bytes.get() == 0
     }
 
-    /// Owner, class, count and requested bytes of each chain that is not counted as sent, for
-    /// statistics. The caller is inside the heap's reader gate.
+    /// Owner, class, blocks and requested bytes that are not counted as sent, for statistics. The caller is inside the heap's reader gate.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (*const LocalCore, usize, u32, u64)> {
-        self.slots.iter().filter_map(|slot| {
+        let slots = self.slots.iter().filter_map(|slot| {
             // ORDER: Acquire, pairs with the Release in `add`.
             let count = slot.count.load(Ordering::Acquire);
             if count == 0 {
@@ -236,6 +282,13 @@ impl Outbox {
             // mapped until it leaves; its record's words are atomics.
             let chunk = unsafe { slot.chunk.load(Ordering::Relaxed).as_ref()? };
             Some((chunk.local(), chunk.class(), count, slot.requested.get()))
-        })
+        });
+        let mixed = self.mixed.iter().map(|mixed| {
+            // ORDER: Acquire, pairs with the Release in `Mixed::add`.
+            let uncounted = mixed.uncounted.load(Ordering::Acquire);
+            let class = mixed.class.load(Ordering::Relaxed) as usize;
+            (mixed.owner(), class, uncounted, mixed.requested.get())
+        });
+        slots.chain(mixed)
     }
 }

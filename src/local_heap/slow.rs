@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use super::LocalCore;
 use super::counters::{SPAN_ROW, Totals};
 use super::outbox::Outbox;
-use crate::config::{CARVE_BYTES, CHUNK_SIZE, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
 use crate::raw::chunk::{Chunk, Counter, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
@@ -314,26 +314,37 @@ impl LocalCore {
         }
     }
 
-    /// Takes in everything that other threads sent home. Returns whether any of it came by the
-    /// overflow path.
+    /// Takes in everything that other threads sent home. Returns whether the inbox should be given its
+    /// queue: there is none, and something came.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
     pub(crate) unsafe fn drain(&self) -> bool {
-        let mut overflowed = false;
+        let mut mixed = [ptr::null_mut(); OVERFLOW_LISTS];
+        let (mut lanes, mut bytes) = (0, 0);
         while let Some(received) = self.inbox.receive() {
             // SAFETY: (I1) what the inbox hands out is ours to free.
             unsafe {
                 match received {
                     Received::Chain(chain) => self.take_in(&chain),
-                    Received::Overflow { head, requested } => {
-                        overflowed = true;
-                        self.take_in_mixed(head, requested);
+                    Received::Mixed { head, requested } => {
+                        mixed[lanes] = head;
+                        lanes += 1;
+                        bytes += requested;
+                        if lanes == OVERFLOW_LISTS {
+                            self.take_in_mixed(mixed, bytes);
+                            mixed = [ptr::null_mut(); OVERFLOW_LISTS];
+                            (lanes, bytes) = (0, 0);
+                        }
                     }
                 }
             }
         }
-        overflowed
+        if lanes != 0 {
+            // SAFETY: (I1) as above.
+            unsafe { self.take_in_mixed(mixed, bytes) };
+        }
+        !self.inbox.has_queue() && (lanes != 0)
     }
 
     /// Gives the inbox its queue, after its first use of the overflow path.
@@ -398,24 +409,30 @@ impl LocalCore {
         self.totals[row].returned.add(u64::from(chain.count));
     }
 
-    /// Puts blocks of any of our chunks back, one by one.
-    unsafe fn take_in_mixed(&self, mut head: *mut Block, requested: u64) {
+    /// Puts blocks of any of our chunks back, one by one, from several lists in turn: each step waits
+    /// for a block to come from another thread's cache, and so they wait together.
+    unsafe fn take_in_mixed(&self, mut lists: [*mut Block; OVERFLOW_LISTS], requested: u64) {
         self.moving(|| {
             // The sum is known, not its parts: the first block carries it all.
             let mut left = requested;
             self.received_requested.add(requested);
-            while !head.is_null() {
-                // SAFETY: (I1) the blocks are ours to free; (I4) so are their chunks.
-                unsafe {
-                    let next = Block::next(head);
-                    let chunk = &*chunk_of(head.cast());
-                    debug_assert!(ptr::eq(chunk.local(), self));
-                    self.totals[chunk.class()].received.add(1);
-                    if chunk.push(head, left as usize) {
-                        self.chunk_event(chunk);
+            let mut more = true;
+            while more {
+                more = false;
+                for head in lists.iter_mut().filter(|head| !head.is_null()) {
+                    more = true;
+                    // SAFETY: (I1) the blocks are ours to free; (I4) so are their chunks.
+                    unsafe {
+                        let block = *head;
+                        *head = Block::next(block);
+                        let chunk = &*chunk_of(block.cast());
+                        debug_assert!(ptr::eq(chunk.local(), self));
+                        self.totals[chunk.class()].received.add(1);
+                        if chunk.push(block, left as usize) {
+                            self.chunk_event(chunk);
+                        }
                     }
                     left = 0;
-                    head = next;
                 }
             }
         });
@@ -533,6 +550,14 @@ impl LocalCore {
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
+    /// Any thread: blocks are on their way here.
+    pub(super) fn add_posted(&self, class: usize, count: u32) {
+        self.posted[class].add_shared(u64::from(count));
+    }
+    /// Any thread: bytes requested for blocks on their way here.
+    pub(super) fn add_posted_requested(&self, bytes: u64) {
+        self.posted_requested.add_shared(bytes);
+    }
     pub(crate) fn posted(&self, class: usize) -> u64 {
         self.posted[class].get()
     }
@@ -564,8 +589,8 @@ pub(super) unsafe fn count_posted(chain: &Chain) {
     // SAFETY: (I2) the chunk's record does not change; (I6) local heaps live as long as the heap.
     unsafe {
         let owner = &*(*chain.chunk).local();
-        owner.posted[(*chain.chunk).class()].add_shared(u64::from(chain.count));
-        owner.posted_requested.add_shared(chain.requested);
+        owner.add_posted((*chain.chunk).class(), chain.count);
+        owner.add_posted_requested(chain.requested);
     }
 }
 

@@ -27,7 +27,7 @@ impl Owned {
         // SAFETY: the caller holds the record; loom reports a second holder here.
         self.home.with_mut(|home| unsafe { *home += 0 });
         while let Some(received) = self.inbox.receive() {
-            let (Received::Chain(Chain { mut head, .. }) | Received::Overflow { mut head, .. }) = received;
+            let (Received::Chain(Chain { mut head, .. }) | Received::Mixed { mut head, .. }) = received;
             while !head.is_null() {
                 // SAFETY: received, so it is ours.
                 unsafe {

@@ -11,7 +11,7 @@ use crate::sync::Site;
 /// A chain of one new block; the model's blocks live until it has received them.
 fn chain(requested: u64) -> Chain {
     let block = Box::into_raw(Box::new(Block::unlinked()));
-    Chain { chunk: std::ptr::null_mut(), head: block, tail: block, count: 1, requested }
+    Chain { chunk: std::ptr::dangling_mut(), head: block, tail: block, count: 1, requested }
 }
 
 /// A chain of two.
@@ -28,7 +28,7 @@ fn receive(queue: &ReturnQueue) -> (u32, u64) {
     while let Some(received) = queue.receive() {
         let (mut head, mut left, requested) = match received {
             Received::Chain(chain) => (chain.head, chain.count, chain.requested),
-            Received::Overflow { head, requested } => (head, u32::MAX, requested),
+            Received::Mixed { head, requested } => (head, u32::MAX, requested),
         };
         bytes += requested;
         while left > 0 && !head.is_null() {

@@ -13,12 +13,13 @@ use core::ptr;
 
 use super::chunk::Chunk;
 use super::free_list::Block;
-use crate::config::RETURN_QUEUE_CHAINS;
+use crate::config::{OVERFLOW_LISTS, RETURN_QUEUE_CHAINS};
 use crate::sync::{ArrayQueue, AtomicPtr, AtomicUsize, Ordering, Site, at};
 
-/// Freed blocks of one chunk, linked from `head` to `tail`.
+/// Freed blocks, linked from `head` to `tail`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chain {
+    /// The chunk of all of them; null for blocks of any chunks, whose tail links to null.
     pub(crate) chunk: *mut Chunk,
     pub(crate) head: *mut Block,
     pub(crate) tail: *mut Block,
@@ -36,8 +37,9 @@ unsafe impl Send for Chain {}
 pub(crate) struct ReturnQueue {
     /// Null until the owner makes it. Written by the owner, once.
     queue: AtomicPtr<ArrayQueue<Chain>>,
-    /// Blocks of any chunk of this owner.
-    overflow: AtomicPtr<Block>,
+    /// Blocks of any chunk of this owner, in several lists, so that the owner can walk them in turn
+    /// and wait for several blocks at a time to come from the posters' caches.
+    overflow: [AtomicPtr<Block>; OVERFLOW_LISTS],
     /// Requested bytes of the blocks that went through `overflow` and are not yet received.
     overflow_requested: AtomicUsize,
 }
@@ -46,15 +48,15 @@ pub(crate) struct ReturnQueue {
 pub(crate) enum Received {
     /// Blocks of one chunk.
     Chain(Chain),
-    /// Blocks of several chunks, null-terminated, and the bytes requested for them all.
-    Overflow { head: *mut Block, requested: u64 },
+    /// Blocks of any chunks, null-terminated, and the bytes requested for them all.
+    Mixed { head: *mut Block, requested: u64 },
 }
 
 impl ReturnQueue {
     pub(crate) fn new() -> Self {
         Self {
             queue: AtomicPtr::new(ptr::null_mut()),
-            overflow: AtomicPtr::new(ptr::null_mut()),
+            overflow: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             overflow_requested: AtomicUsize::new(0),
         }
     }
@@ -72,27 +74,18 @@ impl ReturnQueue {
                 return;
             }
         }
-        // SAFETY: passed on.
-        unsafe { self.post_mixed(chain.head, chain.tail, chain.requested) };
-    }
-
-    /// Gives blocks of any chunks of the owner to it, linked from `head` to `tail`. The overflow path:
-    /// the owner puts them back one by one.
-    ///
-    /// # Safety
-    /// The caller gives up the blocks, which belong to this queue's owner.
-    pub(crate) unsafe fn post_mixed(&self, first: *mut Block, last: *mut Block, requested: u64) {
-        self.overflow_requested.fetch_add(requested as usize, Ordering::Relaxed);
+        self.overflow_requested.fetch_add(chain.requested as usize, Ordering::Relaxed);
+        let overflow = &self.overflow[(chain.head.addr() >> 12) % OVERFLOW_LISTS];
         // A guess that is right as long as one poster at a time overflows.
         let mut head = ptr::null_mut();
         loop {
-            // SAFETY: (I1) the blocks are the caller's until the exchange below succeeds.
-            unsafe { Block::set_next(last, head) };
+            // SAFETY: (I1) the chain is the caller's until the exchange below succeeds.
+            unsafe { Block::set_next(chain.tail, head) };
             // ORDER: Release, pairs with the Acquire in `receive`; publishes the links of the
             // chain, what the poster wrote into the blocks, and `overflow_requested`.
-            match self.overflow.compare_exchange_weak(
+            match overflow.compare_exchange_weak(
                 head,
-                first,
+                chain.head,
                 at(Site::OverflowPost, Ordering::Release),
                 Ordering::Relaxed,
             ) {
@@ -107,7 +100,7 @@ impl ReturnQueue {
     pub(crate) fn is_empty(&self) -> bool {
         // ORDER: Relaxed is enough for the overflow word: it only decides whether to look again,
         // properly, in `receive`.
-        if !self.overflow.load(Ordering::Relaxed).is_null() {
+        if self.overflow.iter().any(|list| !list.load(Ordering::Relaxed).is_null()) {
             return false;
         }
         // ORDER: Acquire, pairs with the Release in `make_queue`, for callers that are not the owner.
@@ -122,18 +115,20 @@ impl ReturnQueue {
         if !queue.is_null() {
             // SAFETY: (I9) as in `is_empty`.
             if let Some(chain) = unsafe { &*queue }.pop() {
-                return Some(Received::Chain(chain));
+                return Some(if chain.chunk.is_null() {
+                    Received::Mixed { head: chain.head, requested: chain.requested }
+                } else {
+                    Received::Chain(chain)
+                });
             }
         }
-        if self.overflow.load(Ordering::Relaxed).is_null() {
-            return None;
-        }
+        let overflow = self.overflow.iter().find(|list| !list.load(Ordering::Relaxed).is_null())?;
         // ORDER: Acquire, pairs with the Release in `post`; makes the links readable. All
         // exchanges on the word are read-modify-writes, so the release sequence of every poster
         // reaches this swap.
-        let head = self.overflow.swap(ptr::null_mut(), Ordering::Acquire);
+        let head = overflow.swap(ptr::null_mut(), Ordering::Acquire);
         let requested = self.overflow_requested.swap(0, Ordering::Relaxed) as u64;
-        (!head.is_null()).then_some(Received::Overflow { head, requested })
+        Some(Received::Mixed { head, requested })
     }
 
     /// Whether the queue proper exists.

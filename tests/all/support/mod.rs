@@ -34,4 +34,10 @@ impl Rng {
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
+
+    /// A power of two below `1 << usual`, and now and then below `1 << rare`.
+    pub(crate) fn power(&mut self, usual: usize, rare: usize) -> usize {
+        let bits = if self.below(32) == 0 { rare } else { usual };
+        1 << self.below(bits)
+    }
 }

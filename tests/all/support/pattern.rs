@@ -11,17 +11,18 @@ fn stamp(page: &mut [u8; PAGE], seed: u64, index: usize) {
     page[..8].copy_from_slice(&(seed ^ (index as u64) << 32).to_le_bytes());
 }
 
-fn page(seed: u64) -> [u8; PAGE] {
+/// The pattern's page, as far as `len` bytes of contents need it.
+fn page(seed: u64, len: usize) -> [u8; PAGE] {
     let mut rng = Rng::new(seed);
     let mut page = [0; PAGE];
-    for word in page.chunks_exact_mut(8) {
+    for word in page.chunks_exact_mut(8).take(len.div_ceil(8)) {
         word.copy_from_slice(&(rng.next() | 1).to_le_bytes());
     }
     page
 }
 
 pub(crate) fn fill(bytes: &mut [u8], seed: u64) {
-    let mut page = page(seed);
+    let mut page = page(seed, bytes.len());
     for (index, part) in bytes.chunks_mut(PAGE).enumerate() {
         stamp(&mut page, seed, index);
         part.copy_from_slice(&page[..part.len()]);
@@ -31,7 +32,7 @@ pub(crate) fn fill(bytes: &mut [u8], seed: u64) {
 /// Panics unless `bytes` are what `fill` wrote, to these or to more bytes.
 #[track_caller]
 pub(crate) fn verify(bytes: &[u8], seed: u64) {
-    let mut page = page(seed);
+    let mut page = page(seed, bytes.len());
     for (index, part) in bytes.chunks(PAGE).enumerate() {
         stamp(&mut page, seed, index);
         if part != &page[..part.len()] {

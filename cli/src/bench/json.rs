@@ -1,0 +1,170 @@
+//! Everything that was measured, for programs.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::contender::Role;
+use super::machine::Machine;
+use super::memory::{self, Figures};
+use super::scale::{self, Axis, Point};
+use super::stats::Summary;
+use super::suite::Measured;
+
+/// A whole run.
+#[derive(Serialize)]
+pub(crate) struct Document {
+    /// Grows when a field changes its meaning.
+    pub(crate) schema: u32,
+    /// The version of the tool.
+    pub(crate) blockyard: &'static str,
+    pub(crate) commit: Option<String>,
+    /// Seconds since 1970.
+    #[serde(serialize_with = "unix_seconds")]
+    pub(crate) started: SystemTime,
+    pub(crate) command: Vec<String>,
+    pub(crate) quick: bool,
+    pub(crate) threads: usize,
+    pub(crate) rounds: usize,
+    pub(crate) machine: Machine,
+    /// Peers that this build does without.
+    pub(crate) left_out: Vec<&'static str>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) memory: Vec<Memory>,
+    pub(crate) scale: Vec<Curve>,
+    /// How long the run took.
+    pub(crate) seconds: f64,
+}
+
+fn unix_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    serializer.serialize_u64(since.map_or(0, |since| since.as_secs()))
+}
+
+/// A timed row.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    pub(crate) workload: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) threads: usize,
+    /// The fastest peer, by the median.
+    pub(crate) best_peer: Option<&'static str>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Cell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// Repetitions of the workload in each round.
+    pub(crate) repetitions: u64,
+    pub(crate) ns_per_operation: Summary,
+    /// Its median by the best peer's; for a peer that is the best, 1.
+    pub(crate) to_best_peer: Option<f64>,
+    /// Its median by the physical limit's.
+    pub(crate) to_limit: Option<f64>,
+}
+
+impl Cell {
+    pub(crate) fn median(&self) -> f64 {
+        self.ns_per_operation.median
+    }
+}
+
+impl From<Measured> for Row {
+    fn from(measured: Measured) -> Self {
+        let spec = measured.spec;
+        let medians = |role| {
+            let cells = measured.cells.iter();
+            cells
+                .filter(move |cell| cell.profile.role == role)
+                .map(|cell| (cell.profile.name, cell.summary.median))
+                .min_by(|(_, left), (_, right)| left.total_cmp(right))
+        };
+        let best_peer = medians(Role::Peer);
+        let limit = medians(Role::Limit);
+        Self {
+            workload: spec.name,
+            group: spec.group,
+            about: spec.about,
+            operation: spec.op,
+            threads: spec.threads,
+            best_peer: best_peer.map(|(name, _)| name),
+            cells: measured
+                .cells
+                .into_iter()
+                .map(|cell| Cell {
+                    allocator: cell.profile.name,
+                    role: cell.profile.role,
+                    repetitions: cell.reps,
+                    to_best_peer: best_peer.map(|(_, best)| cell.summary.median / best),
+                    to_limit: limit.map(|(_, limit)| cell.summary.median / limit),
+                    ns_per_operation: cell.summary,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Row {
+    pub(crate) fn cell(&self, allocator: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.allocator == allocator)
+    }
+
+    pub(crate) fn best_peer(&self) -> Option<&Cell> {
+        self.cell(self.best_peer?)
+    }
+}
+
+/// Resident memory on one workload.
+#[derive(Serialize)]
+pub(crate) struct Memory {
+    pub(crate) workload: &'static str,
+    pub(crate) cells: Vec<MemoryCell>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct MemoryCell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// Whether the allocator has a call that gives memory back now.
+    pub(crate) collects: bool,
+    /// In bytes; none where the process failed.
+    pub(crate) figures: Option<Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<memory::Measured> for Memory {
+    fn from(measured: memory::Measured) -> Self {
+        let cells = measured.cells.into_iter().map(|cell| MemoryCell {
+            allocator: cell.profile.name,
+            role: cell.profile.role,
+            collects: cell.profile.collects,
+            figures: cell.result.as_ref().ok().copied(),
+            failure: cell.result.err(),
+        });
+        Self { workload: measured.workload, cells: cells.collect() }
+    }
+}
+
+/// Costs along one axis.
+#[derive(Serialize)]
+pub(crate) struct Curve {
+    pub(crate) axis: Axis,
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    pub(crate) points: Vec<Point>,
+}
+
+impl From<scale::Curve> for Curve {
+    fn from(curve: scale::Curve) -> Self {
+        Self {
+            axis: curve.axis,
+            allocator: curve.profile.name,
+            role: curve.profile.role,
+            points: curve.points,
+        }
+    }
+}

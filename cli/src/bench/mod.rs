@@ -1,0 +1,182 @@
+//! `blockyard bench`: the contention suite.
+//!
+//! `contender` says who takes part, `workload` what they are put through, `suite` in which order and how
+//! often; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
+//! for people, `json` for programs.
+
+mod child;
+mod contender;
+mod json;
+mod machine;
+mod memory;
+mod report;
+mod scale;
+mod select;
+mod stats;
+mod suite;
+mod workload;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::contender::{Field, left_out};
+use self::json::Document;
+use self::machine::Machine;
+use self::select::Selection;
+use self::suite::Effort;
+
+/// Arguments of `blockyard bench`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Threads of the rows that use several (default: as many as there are cores, at least 2)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    threads: Option<u16>,
+
+    /// Run only this workload or group of workloads; may be repeated (see --list)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    workload: Vec<String>,
+
+    /// Run only this allocator; may be repeated (see --list)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    allocator: Vec<String>,
+
+    /// Rounds of every contender on every row (default: 11, or 5 with --quick)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
+
+    /// Short rounds: all tables in about a minute, with more noise
+    #[arg(long)]
+    quick: bool,
+
+    /// Also write everything that was measured to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// List the workloads and allocators, and do nothing
+    #[arg(long)]
+    list: bool,
+
+    /// Do one piece of work in this process and print it as JSON: how the suite starts itself.
+    #[arg(long, hide = true, value_name = "TASK")]
+    child: Option<child::Task>,
+}
+
+impl Args {
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        self.threads.map_or_else(cores, usize::from)
+    }
+
+    fn effort(&self) -> Effort {
+        let (rounds, milliseconds) = if self.quick { (5, 8) } else { (11, 50) };
+        Effort { rounds: self.rounds.map_or(rounds, usize::from), round: Duration::from_millis(milliseconds) }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let threads = args.threads();
+    if args.list {
+        print!("{}", select::list(threads));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(task) = args.child {
+        let order = child::Order {
+            task,
+            contender: args.allocator.first().map_or("", String::as_str),
+            workload: args.workload.first().map(String::as_str),
+            threads,
+        };
+        order.obey()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let selection = Selection::new(&args.workload, &args.allocator)?;
+    // Opened first: better to fail now than after minutes of work.
+    let json = match &args.json {
+        Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
+        None => None,
+    };
+    let document = measure(&args, &selection, threads);
+    print!("{}", report::summary(&document));
+    if let Some(file) = json {
+        serde_json::to_writer_pretty(file, &document).context("the JSON file was not written")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the selection and prints each table when it is complete.
+fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
+    let clock = Instant::now();
+    let effort = args.effort();
+    let mut document = Document {
+        schema: 1,
+        blockyard: env!("CARGO_PKG_VERSION"),
+        commit: machine::commit(),
+        started: SystemTime::now(),
+        command: std::env::args().collect(),
+        quick: args.quick,
+        threads,
+        rounds: effort.rounds,
+        machine: Machine::look(),
+        left_out: left_out().into_iter().map(|(peer, _)| peer).collect(),
+        rows: Vec::new(),
+        memory: Vec::new(),
+        scale: Vec::new(),
+        seconds: 0.0,
+    };
+    print!("{}", report::heading(&document));
+
+    let memory_rows: Vec<_> = memory::ROWS.iter().map(|(row, _)| *row).filter(|_| selection.memory).collect();
+    let memory_contenders: Vec<_> = selection
+        .contenders()
+        .iter()
+        .copied()
+        .filter(|profile| profile.role != contender::Role::Limit)
+        .collect();
+    let field = Field::start(|profile| selection.invites(profile));
+    let rows = suite::rows(threads, &field, |spec| selection.wants(spec));
+
+    let mut steps: u64 = rows.iter().map(|row| row.steps(effort)).sum();
+    steps += (memory_rows.len() * memory_contenders.len()) as u64;
+    if selection.scale {
+        steps += memory_contenders.len() as u64 * scale::STEPS;
+    }
+    let progress = bar(steps);
+
+    let mut family = Vec::new();
+    let mut rows = rows.into_iter().peekable();
+    while let Some(row) = rows.next() {
+        family.push(row.measure(effort, &progress));
+        let group = row.spec.group;
+        if rows.peek().is_none_or(|next| next.spec.group != group) {
+            progress.suspend(|| print!("{}", report::family(&family)));
+            document.rows.extend(family.drain(..).map(json::Row::from));
+        }
+    }
+    if selection.scale {
+        let curves = scale::run(&field, effort.rounds, &progress);
+        progress.suspend(|| print!("{}", report::scale(&curves)));
+        document.scale.extend(curves.into_iter().map(json::Curve::from));
+    }
+    if selection.memory {
+        let tables = memory::run(&memory_rows, &memory_contenders, threads, &progress);
+        progress.suspend(|| print!("{}", report::memory(&tables)));
+        document.memory.extend(tables.into_iter().map(json::Memory::from));
+    }
+    progress.finish_and_clear();
+    document.seconds = clock.elapsed().as_secs_f64();
+    document
+}
+
+/// A progress bar on standard error; hidden where that is no terminal.
+fn bar(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {percent:>3}% {eta:>4} left · {msg:<28!}")
+        .expect("a template of known keys");
+    let bar = ProgressBar::new(steps).with_style(style);
+    bar.enable_steady_tick(Duration::from_secs(1));
+    bar
+}

@@ -1,0 +1,62 @@
+//! Numbers as text.
+
+use crate::bench::stats::Summary;
+
+/// Nanoseconds, three digits or so.
+pub(super) fn ns(value: f64) -> String {
+    if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else if value < 99_999.5 {
+        format!("{value:.0}")
+    } else {
+        format!("{:.0}k", value / 1e3)
+    }
+}
+
+/// The middle half of the rounds.
+pub(super) fn spread(summary: &Summary) -> String {
+    format!("{}-{}", ns(summary.lower_quartile), ns(summary.upper_quartile))
+}
+
+pub(super) fn ratio(value: f64) -> String {
+    if value < 9.995 {
+        format!("{value:.2}x")
+    } else if value < 99.95 {
+        format!("{value:.1}x")
+    } else {
+        format!("{value:.0}x")
+    }
+}
+
+/// Bytes in a unit that fits.
+pub(super) fn bytes(value: u64) -> String {
+    let value = value as f64;
+    let (kib, mib, gib) = (1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0);
+    if value < mib {
+        format!("{:.0} KiB", value / kib)
+    } else if value < gib {
+        format!("{:.1} MiB", value / mib)
+    } else {
+        format!("{:.2} GiB", value / gib)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        assert_eq!(ns(1.234), "1.23");
+        assert_eq!(ns(9.999), "10.0");
+        assert_eq!(ns(123.4), "123");
+        assert_eq!(ns(18_986.0), "18986");
+        assert_eq!(ns(7_700_000.0), "7700k");
+        assert_eq!(ratio(0.954), "0.95x");
+        assert_eq!(ratio(1234.0), "1234x");
+        assert_eq!(bytes(1 << 20), "1.0 MiB");
+        assert_eq!(bytes(640), "1 KiB");
+    }
+}

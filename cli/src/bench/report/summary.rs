@@ -1,0 +1,157 @@
+//! The end of the output: every row on a line, and where everybody stands.
+
+use comfy_table::{Attribute, Cell};
+
+use super::cells::{ns, ratio};
+use super::{Verdict, name_cell, number, table, verdict, verdict_colour};
+use crate::bench::contender::Role;
+use crate::bench::json::{self, Document, Row};
+use crate::bench::stats::geometric_mean;
+
+/// The table of all rows, and the standings.
+pub(crate) fn summary(document: &Document) -> String {
+    let mut text = String::new();
+    if !document.rows.is_empty() {
+        let ours = names(document, Role::Ours);
+        if !ours.is_empty() {
+            text += &format!("\nAll rows\n{}\n", all_rows(document, &ours));
+        }
+        text += &standings(document);
+        for name in ours {
+            text += &rows_behind(document, name);
+        }
+    }
+    text += &failures(document);
+    text += &format!("\n{:.0} s in all\n", document.seconds);
+    text
+}
+
+/// Names of a role, in the order of the tables.
+fn names(document: &Document, role: Role) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for cell in document.rows.iter().flat_map(|row| &row.cells) {
+        if cell.role == role && !names.contains(&cell.allocator) {
+            names.push(cell.allocator);
+        }
+    }
+    names
+}
+
+fn all_rows(document: &Document, ours: &[&str]) -> comfy_table::Table {
+    let mut table = table();
+    let mut header = vec![Cell::new("row"), Cell::new("best peer")];
+    header.extend(ours.iter().map(|name| name_cell(name, Role::Ours)));
+    header.push(name_cell("limit", Role::Limit));
+    table.set_header(header);
+    for row in &document.rows {
+        let best = row.best_peer();
+        let mut cells = vec![
+            Cell::new(row.workload),
+            number(best.map_or_else(
+                || "-".to_owned(),
+                |best| format!("{} {:>6}", best.allocator, ns(best.median())),
+            )),
+        ];
+        cells.extend(ours.iter().map(|name| standing_cell(row, name)));
+        let limit = row.cells.iter().find(|cell| cell.role == Role::Limit);
+        cells.push(number(limit.map_or_else(|| "-".to_owned(), |limit| ns(limit.median()))));
+        table.add_row(cells);
+    }
+    table
+}
+
+/// Median, ratio to the best peer, and ratio to the limit where there is one.
+fn standing_cell(row: &Row, name: &str) -> Cell {
+    let Some(cell) = row.cell(name) else {
+        return number("-");
+    };
+    let to_best = cell.to_best_peer.map_or_else(String::new, ratio);
+    let to_limit = cell.to_limit.map_or_else(String::new, |value| format!("{} limit", ratio(value)));
+    let text = number(format!("{:>6} {to_best:>6} {to_limit:>11}", ns(cell.median())));
+    match verdict(row, name) {
+        Some(verdict) => text.fg(verdict_colour(verdict)),
+        None => text,
+    }
+}
+
+/// Everybody against the best other peer of each row.
+fn standings(document: &Document) -> String {
+    let mut table = table();
+    table.set_header(vec![
+        "against the best other peer",
+        "geometric mean",
+        "rows",
+        "ahead",
+        "tied",
+        "behind",
+    ]);
+    for role in [Role::Ours, Role::Peer] {
+        for name in names(document, role) {
+            let duels: Vec<_> = document
+                .rows
+                .iter()
+                .filter_map(|row| Some((row.cell(name)?, best_other(row, name)?)))
+                .collect();
+            let ratios = duels.iter().map(|(own, best)| own.median() / best.median());
+            let Some(mean) = geometric_mean(ratios) else {
+                continue;
+            };
+            let verdicts = |wanted| {
+                let found = duels.iter().filter(|(own, best)| {
+                    Verdict::of(&own.ns_per_operation, &best.ns_per_operation) == wanted
+                });
+                number(found.count())
+            };
+            table.add_row(vec![
+                name_cell(name, role),
+                number(ratio(mean)).add_attribute(Attribute::Bold),
+                number(duels.len()),
+                verdicts(Verdict::Ahead),
+                verdicts(Verdict::Tied),
+                verdicts(Verdict::Behind),
+            ]);
+        }
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{table}\n")
+}
+
+/// The fastest peer of a row that is not `name`.
+fn best_other<'a>(row: &'a Row, name: &str) -> Option<&'a json::Cell> {
+    row.cells
+        .iter()
+        .filter(|cell| cell.role == Role::Peer && cell.allocator != name)
+        .min_by(|left, right| left.median().total_cmp(&right.median()))
+}
+
+/// The rows on which `name` is behind, the worst first.
+fn rows_behind(document: &Document, name: &str) -> String {
+    let mut behind: Vec<_> = document
+        .rows
+        .iter()
+        .filter(|row| verdict(row, name) == Some(Verdict::Behind))
+        .filter_map(|row| Some((row.workload, row.cell(name)?.to_best_peer?)))
+        .collect();
+    if behind.is_empty() {
+        return String::new();
+    }
+    behind.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+    let list: Vec<_> =
+        behind.iter().map(|(workload, value)| format!("{workload} {}", ratio(*value))).collect();
+    format!("{name} is behind on: {}\n", list.join(", "))
+}
+
+/// Child processes that failed.
+fn failures(document: &Document) -> String {
+    let mut text = String::new();
+    for row in &document.memory {
+        for cell in &row.cells {
+            if let Some(failure) = &cell.failure {
+                text += &format!("no memory figure for {} on {}: {failure}\n", cell.allocator, row.workload);
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,212 @@
+//! Names on the command line: which rows, which contenders.
+
+use anyhow::bail;
+
+use super::contender::{Profile, left_out, profiles};
+use super::memory;
+use super::workload::{self, Spec, Workload, WorkloadVisitor};
+
+/// Names that stand for several rows.
+const TIME: &str = "time";
+const MEMORY: &str = "memory";
+const SCALE: &str = "scale";
+const ALL: &str = "all";
+
+/// What a run consists of.
+pub(crate) struct Selection {
+    names: Vec<String>,
+    /// Whether the memory table is wanted.
+    pub(crate) memory: bool,
+    /// Whether the scaling curves are wanted.
+    pub(crate) scale: bool,
+    contenders: Vec<Profile>,
+}
+
+impl Selection {
+    /// Nothing named means every row with its memory table, and every contender.
+    pub(crate) fn new(workloads: &[String], allocators: &[String]) -> anyhow::Result<Self> {
+        let specs = specs(2);
+        for name in workloads {
+            let is_row = specs.iter().any(|spec| spec.is_called(name));
+            if !is_row && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
+                bail!(
+                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
+                    wrap(specs.iter().map(|spec| spec.name)),
+                    groups(&specs).join(", ")
+                );
+            }
+        }
+        for name in allocators {
+            if profiles().iter().all(|profile| profile.name != name) {
+                let names: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+                match left_out().iter().find(|(peer, _)| peer == name) {
+                    Some((_, feature)) => {
+                        bail!("this build has no {name}: its feature {feature} is off")
+                    }
+                    None => bail!("unknown allocator {name:?}; there are: {}", names.join(", ")),
+                }
+            }
+        }
+        let named = |name: &str| workloads.iter().any(|workload| workload == name);
+        Ok(Self {
+            memory: workloads.is_empty() || named(MEMORY) || named(ALL),
+            scale: named(SCALE) || named(ALL),
+            names: workloads.to_vec(),
+            contenders: profiles()
+                .into_iter()
+                .filter(|profile| allocators.is_empty() || allocators.iter().any(|name| name == profile.name))
+                .collect(),
+        })
+    }
+
+    /// Whether a timed row is wanted.
+    pub(crate) fn wants(&self, spec: &Spec) -> bool {
+        let mut names = self.names.iter();
+        self.names.is_empty() || names.any(|name| spec.is_called(name) || name == TIME || name == ALL)
+    }
+
+    /// Whether a contender takes part.
+    pub(crate) fn invites(&self, profile: &Profile) -> bool {
+        self.contenders.iter().any(|contender| contender.name == profile.name)
+    }
+
+    /// The contenders that take part, in the order of the tables.
+    pub(crate) fn contenders(&self) -> &[Profile] {
+        &self.contenders
+    }
+}
+
+/// Every row of the suite.
+fn specs(threads: usize) -> Vec<Spec> {
+    struct Specs(Vec<Spec>);
+    impl WorkloadVisitor for Specs {
+        fn visit<W: Workload>(&mut self, workload: W) {
+            self.0.push(workload.spec());
+        }
+    }
+    let mut specs = Specs(Vec::new());
+    workload::each(threads, &mut specs);
+    specs.0
+}
+
+/// The families, in the order of the tables, without those that are just one row of the same name.
+fn groups(specs: &[Spec]) -> Vec<&'static str> {
+    let mut groups: Vec<_> = specs.iter().map(|spec| spec.group).collect();
+    groups.dedup();
+    groups.retain(|group| specs.iter().all(|spec| spec.name != *group));
+    groups
+}
+
+/// Names in lines of about eighty characters.
+fn wrap<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    let mut line = 0;
+    for name in names {
+        if line + name.len() > 76 {
+            text.push_str("\n  ");
+            line = 0;
+        }
+        text.push_str(name);
+        text.push(' ');
+        line += name.len() + 1;
+    }
+    text
+}
+
+/// What `--list` prints.
+pub(crate) fn list(threads: usize) -> String {
+    let mut text = String::from("Workloads (name [group], what one operation is, what it stresses):\n");
+    for spec in specs(threads) {
+        let (name, group) = (spec.name, spec.group);
+        text += &format!("\n  {name} [{group}], {}\n", count(spec.threads, "thread"));
+        text += &format!("      {}\n", spec.about);
+        text += &format!("      operation: {}\n      stresses: {}\n", spec.op, spec.stresses);
+    }
+    let memory: Vec<_> = memory::ROWS.iter().map(|(row, _)| *row).collect();
+    text += &format!(
+        "\n  {MEMORY}\n      resident memory, in a process per contender, of: {}\n",
+        memory.join(", ")
+    );
+    text += &format!(
+        "  {SCALE}\n      pair and batch with 1 to 1,000 threads, 1 to 1,000 heaps, 1,000 to 10 million blocks alive\n"
+    );
+    text += &format!("  {TIME}, {ALL}\n      every timed row; and with {MEMORY} and {SCALE}\n");
+    text += "\nAllocators:\n";
+    for profile in profiles() {
+        text += &format!("  {:<12} {}\n", profile.name, about(&profile));
+    }
+    for (peer, feature) in left_out() {
+        text += &format!("  {peer:<12} left out of this build: feature {feature} is off\n");
+    }
+    text
+}
+
+fn about(profile: &Profile) -> &'static str {
+    match profile.name {
+        "global" => "blockyard::Global, as #[global_allocator] would call it",
+        "heap" => "&blockyard::Heap, through the Allocator trait",
+        "local" => "Heap::local(), a handle per thread, through the Allocator trait",
+        "limit" => "one intrusive free list per thread, no checks: what no allocator can beat",
+        "glibc" => "std::alloc::System",
+        "rpmalloc" => "peer in C, with explicit thread hooks",
+        "rusty_alloc" | "rallocator" => "peer in Rust",
+        _ => "peer in C or C++",
+    }
+}
+
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(workloads: &[&str], allocators: &[&str]) -> anyhow::Result<Selection> {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        Selection::new(&owned(workloads), &owned(allocators))
+    }
+
+    fn wanted(selection: &Selection) -> Vec<&'static str> {
+        let specs = specs(2).into_iter();
+        specs.filter(|spec| selection.wants(spec)).map(|spec| spec.name).collect()
+    }
+
+    #[test]
+    fn nothing_named_is_everything_but_the_curves() {
+        let selection = select(&[], &[]).expect("a selection");
+        assert_eq!(wanted(&selection).len(), specs(2).len());
+        assert!(selection.memory && !selection.scale);
+        assert_eq!(selection.contenders().len(), profiles().len());
+    }
+
+    #[test]
+    fn rows_groups_and_allocators_by_name() {
+        let selection = select(&["larson", "pair-64"], &["glibc"]).expect("a selection");
+        assert_eq!(wanted(&selection), ["pair-64", "larson-1", "larson-n"]);
+        assert!(!selection.memory);
+        assert_eq!(selection.contenders().len(), 1);
+        let xmalloc = select(&["xmalloc"], &[]).expect("a selection");
+        assert_eq!(wanted(&xmalloc), ["xmalloc-64", "xmalloc-mixed"]);
+        assert!(wanted(&select(&["memory"], &[]).expect("a selection")).is_empty());
+    }
+
+    #[test]
+    fn unknown_names_are_listed_with_the_valid_ones() {
+        let message = |selection: anyhow::Result<Selection>| match selection {
+            Ok(_) => panic!("an unknown name was taken"),
+            Err(error) => error.to_string(),
+        };
+        assert!(message(select(&["larsen"], &[])).contains("larson-1"));
+        assert!(message(select(&[], &["tcmalloc"])).contains("rusty_alloc"));
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let specs = specs(2);
+        for (index, spec) in specs.iter().enumerate() {
+            assert!(specs[..index].iter().all(|other| other.name != spec.name), "{}", spec.name);
+        }
+    }
+}

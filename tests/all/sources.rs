@@ -1,0 +1,162 @@
+//! Heaps over sources of every kind: poor ones, foreign ones, ones that leave garbage.
+
+use std::alloc::System as Malloc;
+use std::time::Duration;
+
+use blockyard::Heap;
+use blockyard::allocator_api2::vec::Vec as HeapVec;
+use blockyard::source::{FromAlloc, Purged};
+
+use crate::support::block::Block;
+use crate::support::probe::{Habits, Probe};
+use crate::support::reconcile::assert_empty;
+use crate::support::{KIB, MIB, Rng, layout};
+
+const KINDS: [Purged; 3] = [Purged::Zeroed, Purged::Unspecified, Purged::Kept];
+
+/// A block for each size; every other one zeroed.
+fn blocks(heap: &Heap, sizes: impl IntoIterator<Item = usize>) -> Vec<Block> {
+    let make = |(seed, size)| Block::new(&heap, layout(size, 8), seed % 2 == 0, seed as u64).expect("memory");
+    sizes.into_iter().enumerate().map(make).collect()
+}
+
+fn free(heap: &Heap, blocks: impl IntoIterator<Item = Block>) {
+    // SAFETY: the blocks are this heap's.
+    blocks.into_iter().for_each(|block| unsafe { block.free(&heap) });
+}
+
+#[test]
+fn memory_that_was_purged_serves_again() {
+    for purged in KINDS {
+        for fresh_is_zero in [true, false] {
+            let probe = Probe::new(Habits { purged, fresh_is_zero, ..Habits::GOOD });
+            let heap = Heap::builder().source(probe.clone()).build().expect("memory");
+            let keep = blocks(&heap, [64]);
+            for size in [8, 64, 1000, 5000, 9 * KIB, 20 * KIB, 57 * KIB, 300 * KIB, 2 * MIB] {
+                let count = (3 * MIB / size).clamp(3, 2000);
+                for _ in 0..3 {
+                    let many = blocks(&heap, std::iter::repeat_n(size, count));
+                    free(&heap, many);
+                    heap.collect();
+                }
+            }
+            free(&heap, keep);
+            assert_empty(&heap.stats());
+            assert!(probe.counts().purged > 0 || purged == Purged::Kept, "{purged:?}");
+            drop(heap);
+            probe.assert_balanced();
+        }
+    }
+}
+
+/// A run of several chunks whose head still holds its list of free blocks, while its tail was given
+/// back, or served others in between.
+#[test]
+fn a_run_is_purged_in_parts() {
+    for purged in KINDS {
+        let probe = Probe::new(Habits { purged, ..Habits::GOOD });
+        let builder = Heap::builder().source(probe.clone()).purge_delay(Duration::ZERO);
+        let heap = builder.build().expect("memory");
+        // 9 to 64 KiB: cut from runs of 1 to 8 chunks, of which a visit purges 16 at a time.
+        for size in (9 * KIB..=64 * KIB).step_by(2 * KIB) {
+            let many = blocks(&heap, std::iter::repeat_n(size, 2 * MIB / size));
+            free(&heap, many);
+            let small = blocks(&heap, std::iter::repeat_n(1024, 500));
+            let again = blocks(&heap, std::iter::repeat_n(size, 2 * MIB / size));
+            free(&heap, small);
+            free(&heap, again);
+        }
+        assert_empty(&heap.stats());
+        drop(heap);
+        probe.assert_balanced();
+    }
+}
+
+/// All sizes at random, with memory going and coming all the time.
+#[test]
+fn memory_goes_and_comes() {
+    for purged in KINDS {
+        let probe = Probe::new(Habits { purged, fresh_is_zero: false, ..Habits::GOOD });
+        let builder = Heap::builder().source(probe.clone()).purge_delay(Duration::ZERO);
+        let heap = builder.build().expect("memory");
+        let mut rng = Rng::new(1);
+        let mut live = Vec::new();
+        for round in 0..40 {
+            let size = 1 << (3 + rng.below(14));
+            let sizes = (0..MIB / size.max(4096)).map(|_| size + rng.below(size));
+            live.extend(blocks(&heap, sizes));
+            let keep = rng.below(live.len() + 1);
+            for n in (1..=live.len()).rev() {
+                live.swap(n - 1, rng.below(n));
+            }
+            free(&heap, live.drain(keep..));
+            if round % 8 == 0 {
+                heap.collect();
+            }
+        }
+        free(&heap, live);
+        assert_empty(&heap.stats());
+        drop(heap);
+        probe.assert_balanced();
+    }
+}
+
+#[test]
+fn another_allocator_is_a_source() {
+    let heap = Heap::builder().source(FromAlloc(Malloc)).build().expect("memory");
+    for size in [1, 100, 3000, 60 * KIB, 200 * KIB, 2 * MIB] {
+        for _ in 0..3 {
+            let many = blocks(&heap, std::iter::repeat_n(size, 20));
+            free(&heap, many);
+            heap.collect();
+        }
+    }
+    assert_empty(&heap.stats());
+    let mut numbers = HeapVec::new_in(&heap);
+    numbers.extend(0..100_000);
+    assert_eq!(numbers.iter().sum::<u64>(), 4_999_950_000);
+}
+
+/// A heap may live in another one's memory, and both in the program's.
+#[test]
+fn a_heap_is_a_source_for_another() {
+    use std::ptr::NonNull;
+    use std::sync::Arc;
+
+    use blockyard::allocator_api2::alloc::Allocator;
+    use blockyard::source::Source;
+
+    struct Inside(Arc<Heap>);
+    // SAFETY: blocks of a heap are nobody else's at their layout until they are freed.
+    unsafe impl Source for Inside {
+        fn reserve(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+            (&*self.0).allocate(layout(size, align)).ok().map(NonNull::cast)
+        }
+        unsafe fn release(&self, start: NonNull<u8>, size: usize, align: usize) {
+            // SAFETY: passed on.
+            unsafe { (&*self.0).deallocate(start, layout(size, align)) };
+        }
+    }
+
+    let outer = Arc::new(Heap::new());
+    let inner = Heap::builder().source(Inside(outer.clone())).build().expect("memory");
+    let sizes = [1, 5000, 100 * KIB, 5 * MIB];
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| free(&inner, blocks(&inner, sizes)));
+        }
+    });
+    free(&inner, blocks(&inner, sizes));
+    assert_eq!(outer.stats().bytes.in_blocks, inner.stats().bytes.mapped as u64);
+    drop(inner);
+    assert_empty(&outer.stats());
+}
+
+#[test]
+fn fresh_memory_of_a_source_that_says_so_is_not_cleared() {
+    let probe = Probe::new(Habits::GOOD);
+    let heap = Heap::builder().source(probe).build().expect("memory");
+    let mut zeroed = HeapVec::<u8, _>::new_in(&heap);
+    zeroed.resize(8 * MIB, 0);
+    assert!(zeroed.iter().step_by(4096).all(|&byte| byte == 0));
+}
