@@ -66,6 +66,12 @@ pub(crate) const PURGE_BATCH: u32 = 16;
 /// How long free memory stays resident by default, in milliseconds.
 pub(crate) const PURGE_DELAY_MS: u64 = 500;
 
+/// Bytes that a heap has in use when it starts to ask for huge pages for its segments: at most a
+/// quarter more is resident than is used then.
+pub(crate) const HUGE_PAGES_FROM: usize = 8 << 20;
+/// Bytes of a big block for which huge pages are asked for.
+pub(crate) const HUGE_PAGES_BLOCK: usize = 4 << 20;
+
 /// Orphans that a thread about to map a new segment empties first, at most.
 pub(crate) const LEASES_BEFORE_RESERVE: usize = 8;
 

@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use super::HeapCore;
 use super::pool::Pool;
 use crate::clock::now_ms;
-use crate::config::{CHUNK_SIZE, PAGE_SIZE, SEGMENT_SIZE};
+use crate::config::{CHUNK_SIZE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
 use crate::local_heap::{BIG_ROW, LocalCore};
 use crate::raw::segment::{Kind, Segment};
 
@@ -50,7 +50,7 @@ impl HeapCore {
         let Some(plan) = Plan::new(size, align) else {
             return ptr::null_mut();
         };
-        let Some((segment, clean)) = self.idle_mapping(plan).or_else(|| self.new_mapping(plan)) else {
+        let Some((segment, dirty)) = self.idle_mapping(plan).or_else(|| self.new_mapping(plan)) else {
             return ptr::null_mut();
         };
         self.raise_peaks();
@@ -64,15 +64,15 @@ impl HeapCore {
             totals.requested.add(size as u64);
             totals.block_bytes.add_shared(plan.block_size as u64);
             let block = segment.cast::<u8>().add(plan.offset);
-            if zeroed && !clean {
-                block.write_bytes(0, size);
+            if zeroed {
+                block.write_bytes(0, size.min(dirty));
             }
             block
         }
     }
 
-    /// A new mapping, charged, and whether it reads as zero.
-    fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+    /// A new mapping, charged, and how many bytes of its block may not be zero.
+    fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         if !self.charge(plan.size) {
             return None;
         }
@@ -83,7 +83,7 @@ impl HeapCore {
         made
     }
 
-    fn map(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+    fn map(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         let source = self.source();
         let start = source.reserve(plan.size, plan.align)?;
         // SAFETY: just reserved; the head is committed before it is touched, and shorter than the
@@ -101,35 +101,57 @@ impl HeapCore {
             (*segment).big.align.set(plan.align);
             self.pool.lock().link(self, segment);
             self.count_mapped(plan.size);
-            Some((segment, source.fresh_is_zero()))
+            if plan.block_size >= HUGE_PAGES_BLOCK {
+                source.expect_dense(start, plan.size);
+            }
+            Some((segment, if source.fresh_is_zero() { 0 } else { plan.block_size }))
         }
     }
 
-    /// An idle mapping that fits without wasting more than a quarter, charged.
-    fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, bool)> {
+    /// An idle mapping that fits without wasting more than a quarter, or one that was made to fit;
+    /// charged. Also tells how many bytes of its block may not be zero.
+    fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         let mut pool = self.pool.lock();
         let mut best: *mut Segment = ptr::null_mut();
-        let mut next = pool.idle;
         // SAFETY: (I5) idle mappings are the pool's, under its lock.
         unsafe {
-            while let Some(segment) = next.as_ref() {
-                let big = &segment.big;
-                let size = segment.size.get();
+            let distance = |segment: *mut Segment| (*segment).size.get().abs_diff(plan.size);
+            let mut next = pool.idle;
+            while !next.is_null() {
+                let big = &(*next).big;
                 if big.offset.get() == plan.offset
                     && big.align.get() == plan.align
-                    && (plan.size..=plan.size + plan.size / 4).contains(&size)
-                    && (best.is_null() || size < (*best).size.get())
+                    && (best.is_null() || distance(next) < distance(best))
                 {
                     best = next;
                 }
                 next = big.next.get();
             }
-            if best.is_null() || !self.charge((*best).size.get()) {
+            if best.is_null() {
+                return None;
+            }
+            let size = (*best).size.get();
+            let fits = (plan.size..=plan.size + plan.size / 4).contains(&size);
+            let charge = if fits { size } else { plan.size };
+            if !self.charge(charge) {
                 return None;
             }
             pool.remove_idle(best);
+            drop(pool);
+            if fits {
+                return Some((best, plan.block_size));
+            }
+            // Its pages are worth more than new ones: moving them costs less than faults.
+            let moved = self.remap(best, size, plan.size, plan.align);
+            if moved.is_null() {
+                self.discharge(charge);
+                let mut pool = self.pool.lock();
+                pool.unlink(self, best);
+                pool.put_aside(best);
+                return None;
+            }
+            Some((moved, size.min(plan.size) - plan.offset))
         }
-        Some((best, false))
     }
 
     /// Frees a big block, on any thread.

@@ -11,13 +11,15 @@ use std::sync::MutexGuard;
 
 use super::HeapCore;
 use crate::clock::now_ms;
-use crate::config::{CHUNK_SIZE, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE};
+use crate::config::{CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
 use crate::source::Purged;
 
 /// Segments looked at for a run of chunks before a new segment is reserved.
 const SEGMENTS_SEARCHED: usize = 32;
+/// Chunks in the longest run that is looked for to give a shorter one room to grow.
+const ROOM_TO_GROW: usize = 32;
 /// Segments looked at for a chunk that is still resident, before one without memory will do.
 const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
 
@@ -172,7 +174,9 @@ impl Pool {
             return self.iter().take(SEGMENTS_SEARCHED).find_map(|segment| {
                 // SAFETY: (I5) under the lock.
                 let free = unsafe { links(segment) }.free.any();
-                run_of(free, span).map(|index| (segment, index))
+                // Where most are free behind it, so that the run can grow.
+                let room = (span + 1..=ROOM_TO_GROW).rev().step_by(4).find_map(|more| run_of(free, more));
+                room.or_else(|| run_of(free, span)).map(|index| (segment, index))
             });
         }
         let mut without = None;
@@ -243,6 +247,9 @@ impl Pool {
             }
             if !source.fresh_is_zero() {
                 start.write_bytes(0, size_of::<Segment>());
+            }
+            if heap.in_use.now() >= HUGE_PAGES_FROM {
+                source.expect_dense(start, SEGMENT_SIZE);
             }
             let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
             links(segment).free.clean = Segment::ALL;

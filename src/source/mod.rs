@@ -98,6 +98,15 @@ pub unsafe trait Source: Send + Sync {
         Purged::Kept
     }
 
+    /// Told that all of `size` bytes at `start` will be used, so that huge pages would pay. The default
+    /// does nothing.
+    ///
+    /// # Safety
+    /// The range lies in one live reservation of this source.
+    unsafe fn expect_dense(&self, start: NonNull<u8>, size: usize) {
+        let _ = (start, size);
+    }
+
     /// Gives a whole reservation back.
     ///
     /// # Safety

@@ -73,6 +73,14 @@ unsafe impl Source for System {
         }
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    unsafe fn expect_dense(&self, start: NonNull<u8>, size: usize) {
+        // A page fault costs 1.4 us here, and 0.35 us per 4 KiB when it brings 2 MiB at once
+        // (docs/performance.md). A kernel without huge pages refuses, which changes nothing.
+        // SAFETY: advice on a mapping of this source.
+        unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+    }
+
     unsafe fn release(&self, start: NonNull<u8>, size: usize, _align: usize) {
         // SAFETY: passed on.
         unsafe { unmap(start.as_ptr(), size) };
