@@ -74,12 +74,25 @@ fn bind() -> Option<*const LocalCore> {
     Some(local)
 }
 
-/// `local_heap::realloc` on this thread.
+/// Resizes a block of `GLOBAL`; null when out of memory.
 ///
 /// # Safety
 /// (I1) `block` is a live block for `old` of `GLOBAL`; the caller gives it up unless null comes back.
+#[inline(always)]
 pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
+    unsafe {
+        match binding(|binding| BlockCache::local(binding.blocks.get())) {
+            Some(local) => (*local).realloc(block, old, new),
+            None => realloc_slow(block, old, new),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn realloc_slow(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+    // SAFETY: (I7) and (I1) as in `realloc`.
     with_local(|local| unsafe { local.realloc(block, old, new) })
 }
 

@@ -362,6 +362,7 @@ impl Heap {
     /// # Safety
     /// (I1) `block` is a live block for `old` of this heap; the caller gives it up unless null comes
     /// back.
+    #[inline]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: (I7) as in `alloc_slow`; (I1) passed on.
         self.with_local(|local| unsafe { local.realloc(block, old, new) })
@@ -466,6 +467,7 @@ impl LocalHeap<'_> {
     /// # Safety
     /// (I1) `block` is a live block for `old` of this heap; the caller gives it up unless null comes
     /// back.
+    #[inline]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: (I1) passed on; (I7) as in `alloc`.
         unsafe { self.core().realloc(block, old, new) }

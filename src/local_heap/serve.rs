@@ -83,47 +83,51 @@ impl LocalCore {
     /// # Safety
     /// (I7) The caller holds the record; (I1) `block` is a live block for `old` of this heap, which the
     /// caller gives up unless null comes back.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         let (old_size, new_size) = (rounded(old), rounded(new));
-        // SAFETY: (I1), (I7) passed on.
+        // SAFETY: (I1), (I7) passed on; (I2) the block is live, so its chunk's record is readable.
         unsafe {
-            if old_size <= MAX_CLASS_SIZE && new_size <= MAX_CLASS_SIZE {
-                // A block of the same class is aligned for `new` unless `new` asks for more.
-                if class_of(old_size) == class_of(new_size) && block.addr() & (new.align() - 1) == 0 {
+            if old_size.max(new_size) <= MAX_CLASS_SIZE {
+                // A block is aligned for `new` unless `new` asks for more than `old` did.
+                let aligned = new.align() <= old.align() || block.addr() & (new.align() - 1) == 0;
+                // It grows within what it has, and shrinks where no smaller class would do.
+                let fits = new_size <= (*chunk_of(block)).block_size();
+                if aligned && fits && (new_size >= old_size || class_of(new_size) == class_of(old_size)) {
                     self.count_resize(old.size(), new.size());
                     return block;
                 }
-                // A block may have room to grow by an eighth.
-                if new_size > old_size
-                    && self.has_room(block, new_size)
-                    && block.addr() & (new.align() - 1) == 0
-                {
-                    self.count_resize(old.size(), new.size());
-                    return block;
-                }
-            } else if old_size > MAX_CLASS_SIZE && new_size > MAX_CLASS_SIZE {
+            }
+            self.realloc_slow(block, old, new)
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_slow(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        // SAFETY: (I1), (I7) passed on; both blocks are at least as long as what is copied.
+        unsafe {
+            if rounded(old).min(rounded(new)) > MAX_CLASS_SIZE {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
                     self.count_resize(old.size(), new.size());
                     return same;
                 }
             }
-            self.realloc_copy(block, old, new)
+            let by_steps = (1..=old.size() / 8).contains(&new.size().wrapping_sub(old.size()));
+            let moved = if by_steps { self.alloc_with_room(new) } else { self.alloc(new) };
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
+                free_layout(self.heap(), self.record(), block, old);
+            }
+            moved
         }
-    }
-
-    /// Whether `block`, of a class, has `size` bytes.
-    unsafe fn has_room(&self, block: *mut u8, size: usize) -> bool {
-        // SAFETY: (I2) the block is live, so its chunk's record is readable and constant.
-        unsafe { (*chunk_of(block)).block_size() >= size }
     }
 
     /// A block for `layout` with room to grow by an eighth where a class serves it: who grows in steps
     /// smaller than that copies half as often (docs/performance.md).
     unsafe fn alloc_with_room(&self, layout: Layout) -> *mut u8 {
         let size = rounded(layout);
-        let roomy = (size + size / 8).next_multiple_of(layout.align());
+        let roomy = (size + size / 8 + layout.align() - 1) & !(layout.align() - 1);
         // SAFETY: (I7) passed on; the class is one.
         unsafe {
             if roomy > MAX_CLASS_SIZE {
@@ -132,23 +136,6 @@ impl LocalCore {
             let class = class_of(roomy);
             let block = self.blocks().alloc(class, layout.size());
             if block.is_null() { self.alloc_slow(class, layout.size()) } else { block }
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn realloc_copy(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
-        // SAFETY: (I1), (I7) passed on; both blocks are at least as long as what is copied.
-        unsafe {
-            let moved = if (1..=old.size() / 8).contains(&new.size().wrapping_sub(old.size())) {
-                self.alloc_with_room(new)
-            } else {
-                self.alloc(new)
-            };
-            if !moved.is_null() {
-                ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
-                free_layout(self.heap(), self.record(), block, old);
-            }
-            moved
         }
     }
 

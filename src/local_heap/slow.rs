@@ -37,7 +37,11 @@ impl LocalCore {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
             self.take_home();
-            if (*self.current(class)).refresh() {
+            let current = &*self.current(class);
+            if current.live() == 0 && current.carved.get() as usize * current.block_size() > CARVE_BYTES {
+                self.start_over(current);
+            }
+            if current.refresh() {
                 return self.blocks.alloc(class, size);
             }
             if !self.refill(class) {
@@ -175,6 +179,15 @@ impl LocalCore {
         });
         self.blocks.current[class].set(chunk);
         chunk.check();
+    }
+
+    /// Forgets the free blocks of a chunk that has no others. They are linked as the program freed
+    /// them; carved anew they come in order, a page at a time, and a page stays in the first cache.
+    unsafe fn start_over(&self, chunk: &Chunk) {
+        chunk.free.clear();
+        chunk.recent.clear();
+        chunk.carved.set(0);
+        chunk.fresh.set(false);
     }
 
     /// Links the next page of blocks that were never used.
