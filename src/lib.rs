@@ -1,4 +1,78 @@
 //! Blockyard: a multithreaded, per-thread block allocator.
+//!
+//! Each thread owns its block caches and chunks of memory. A block freed on another thread goes home
+//! through a lock-free crossbeam queue. A registry pulls every thread's numbers together, so that
+//! [`stats()`] shows what each thread holds while the program runs.
+//!
+//! There are two ways to use it. As the program's allocator:
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: blockyard::Global = blockyard::Global;
+//!
+//! let squares: Vec<u64> = (0..1000).map(|n| n * n).collect();
+//! assert_eq!(squares[10], 100);
+//! println!("{}", blockyard::stats());
+//! ```
+//!
+//! Or as heaps that you make, name, limit, share between threads and drop at once:
+//!
+//! ```
+//! use blockyard::{Heap, allocator_api2::vec::Vec};
+//!
+//! let scene = Heap::builder().name("scene").limit(64 << 20).build()?;
+//! std::thread::scope(|scope| {
+//!     for thread in 0..4 {
+//!         let scene = &scene;
+//!         scope.spawn(move || {
+//!             let mut meshes = Vec::new_in(scene); // any thread, the same heap
+//!             meshes.extend((0..100).map(|n| n * thread));
+//!         });
+//!     }
+//! });
+//! println!("{}", scene.stats());
+//! drop(scene); // everything in it goes at once
+//! # Ok::<(), blockyard::BuildError>(())
+//! ```
+//!
+//! | handle | for | thread lookup |
+//! |---|---|---|
+//! | [`Global`] | `#[global_allocator]`, and as a zero-sized `Allocator` | one thread-local read |
+//! | [`&Heap`](Heap) | containers that threads share | one thread-local read and a comparison |
+//! | [`LocalHeap`] | one thread's containers | none |
+//!
+//! All three are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
+//! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
+//!
+//! # What is served
+//!
+//! Every layout: no bytes at all, alignments from 1 byte up, sizes to gigabytes. Up to 64 KiB a block
+//! comes from one of 88 size classes (8-byte steps to 128 bytes, then 8 per doubling: at most 12.5 % more
+//! than was asked for); up to 1 MiB it is a run of 64 KiB chunks; above it has a mapping of its own.
+//! Memory that nobody needs goes back to the system: see [`HeapBuilder::purge_delay`] and
+//! [`Heap::collect`].
+//!
+//! # Layers
+//!
+//! Each may use the ones above it, never the reverse. `docs/design.md` tells the life of an allocation, of a
+//! free and of a thread, and lists the invariants that the `unsafe` code stands on.
+//!
+//! | layer | files |
+//! |---|---|
+//! | arithmetic and the facade to atomics | `config`, `size_class`, `clock`, `sync` |
+//! | memory | [`source`], `raw/`: blocks, chunks, segments, the return queue |
+//! | one thread's part of a heap | `local_heap/`: fast path, slow path, outbox, counters |
+//! | who owns what | `threads/`: records, orphans, the bond between thread and record |
+//! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
+//! | numbers | `stats/`: the registry and its snapshots |
+//! | interfaces | `allocator_api` |
+//!
+//! # Features
+//!
+//! - `allocator-api2-02` (default): the `Allocator` trait of allocator-api2 0.2.
+//! - `allocator-api2-04`: that of 0.4, on the same handles.
+//! - `serde`: snapshots are `Serialize` and `Deserialize`.
+//! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 
 #![cfg_attr(loom, allow(dead_code, reason = "models use parts of the types they drive"))]
 
