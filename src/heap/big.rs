@@ -150,7 +150,9 @@ impl HeapCore {
                 pool.put_aside(best);
                 return None;
             }
-            Some((moved, size.min(plan.size) - plan.offset))
+            // What was added reads as zero where fresh memory does.
+            let dirty = if self.source().fresh_is_zero() { size.min(plan.size) } else { plan.size };
+            Some((moved, dirty - plan.offset))
         }
     }
 

@@ -147,9 +147,14 @@ impl HeapCore {
             return Some(f(unsafe { &*local }));
         }
         let lease = Lease::new()?;
-        // SAFETY: (I7) the lease holds the record; (I6) as above.
-        let local = unsafe { &*self.local_for(lease.record())? };
-        Some(f(local))
+        // SAFETY: (I7) the lease holds the record; (I6) as above. Nothing that is free stays with an
+        // orphan; of this heap only, for the call may come from another heap's source.
+        unsafe {
+            let local = &*self.local_for(lease.record())?;
+            let result = f(local);
+            local.retire();
+            Some(result)
+        }
     }
 
     #[cold]

@@ -10,7 +10,7 @@ use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_Q
 use crate::raw::chunk::{Chunk, Counter, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
-use crate::raw::segment::Segment;
+use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, span_of};
 
 /// Blocks at least this large that are asked for zeroed are taken one by one from memory that is
@@ -500,14 +500,27 @@ impl LocalCore {
     }
 
     /// The last resort before an allocation fails: gives back all that this thread, threads that
-    /// have ended, and the heap keep free.
+    /// have ended, and the heap keep free, and looks at full chunks that have a free block after all.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
     #[cold]
     pub(crate) unsafe fn relieve(&self) {
-        // SAFETY: (I7) passed on.
-        unsafe { self.retire() };
+        // SAFETY: (I7) passed on; (I4) a chunk that says so is ours.
+        unsafe {
+            self.retire();
+            self.heap().for_each_segment(|segment| {
+                let ours = |chunk: &&Chunk| ptr::eq(chunk.local(), self) && chunk.state() == State::Full;
+                if segment.kind() == Kind::Chunks {
+                    segment
+                        .chunks
+                        .iter()
+                        .filter(ours)
+                        .filter(|chunk| !chunk.recent.is_empty())
+                        .for_each(|chunk| self.reopen(chunk));
+                }
+            });
+        }
         self.heap().empty_orphans(usize::MAX);
         self.heap().purge_all();
     }

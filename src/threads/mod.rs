@@ -11,6 +11,6 @@ mod record;
 
 #[cfg(not(loom))]
 pub(crate) use binding::{Lease, binding, last_handle_dropped, lease_orphans};
-#[cfg(any(loom, test))]
+#[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 pub(crate) use record::{ThreadRecord, ThreadState};
