@@ -63,6 +63,9 @@ pub(crate) const OVERFLOW_LISTS: usize = 1;
 /// never stalls one allocation for long.
 pub(crate) const PURGE_BATCH: u32 = 16;
 
+/// Such batches that the visit on a tick of the purge clock does: 4 MiB once per delay.
+pub(crate) const TICK_BATCHES: u32 = 4;
+
 /// How long free memory stays resident by default, in milliseconds.
 pub(crate) const PURGE_DELAY_MS: u64 = 500;
 

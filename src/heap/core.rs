@@ -38,6 +38,8 @@ pub(crate) struct HeapCore {
     pub(super) clean_is_zero: AtomicBool,
     /// Purging has an effect.
     pub(super) can_purge: AtomicBool,
+    /// A tick of the purge clock has somebody look at orphans just now.
+    pub(super) emptying: AtomicBool,
 }
 
 // SAFETY: the source is `Send + Sync`; segments, pool and local heaps are reached under the rules
@@ -81,6 +83,7 @@ impl HeapCore {
             given_back: AtomicU64::new(0),
             clean_is_zero: AtomicBool::new(zeroed),
             can_purge: AtomicBool::new(true),
+            emptying: AtomicBool::new(false),
         }
     }
 

@@ -11,7 +11,9 @@ use std::sync::MutexGuard;
 
 use super::HeapCore;
 use crate::clock::now_ms;
-use crate::config::{CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE};
+use crate::config::{
+    CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
+};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
 use crate::source::Purged;
@@ -294,15 +296,16 @@ impl Pool {
         Some(())
     }
 
-    /// The chunks freed longer than a delay ago are doomed.
-    fn tick(&mut self, heap: &HeapCore, now: u64) {
+    /// Once per delay, the chunks freed longer than a delay ago are doomed. Returns whether it was time.
+    fn tick(&mut self, heap: &HeapCore, now: u64) -> bool {
         let delay = heap.purge_delay_ms;
         if now.saturating_sub(self.last_tick) < delay {
-            return;
+            return false;
         }
         self.last_tick = now;
         let quiet = now.saturating_sub(self.last_give) >= delay;
         self.age(quiet);
+        true
     }
 
     /// Moves every free chunk one age on, or straight to its doom.
@@ -397,15 +400,26 @@ impl HeapCore {
 
     /// Runs the purge clock, as every visit to the pool does.
     pub(super) fn visit<'a>(&'a self, mut pool: MutexGuard<'a, Pool>) {
-        pool.tick(self, now_ms());
-        self.purge(pool, PURGE_BATCH);
+        let ticked = pool.tick(self, now_ms());
+        self.after_tick(pool, ticked);
+    }
+
+    /// The work of a visit, and the larger share of it that falls to the visit that comes on a tick.
+    fn after_tick<'a>(&'a self, pool: MutexGuard<'a, Pool>, ticked: bool) {
+        self.purge(pool, if ticked { PURGE_BATCH * TICK_BATCHES } else { PURGE_BATCH });
+        // What was sent to threads that have ended. Their chunks come to the pool, and may find that it
+        // is time again: one level of that is enough.
+        if ticked && !self.emptying.swap(true, Ordering::Relaxed) {
+            self.empty_orphans(LEASES_BEFORE_RESERVE);
+            self.emptying.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Gives a run of chunks back to the pool.
     pub(crate) fn give_chunks(&self, chunk: *const Chunk, span: usize) {
         let now = now_ms();
         let mut pool = self.pool.lock();
-        pool.tick(self, now);
+        let ticked = pool.tick(self, now);
         pool.last_give = now;
         // SAFETY: (I5) under the lock; (I4) the caller gives the run up.
         unsafe {
@@ -422,7 +436,7 @@ impl HeapCore {
             }
         }
         self.discharge(span * CHUNK_SIZE);
-        self.purge(pool, PURGE_BATCH);
+        self.after_tick(pool, ticked);
     }
 
     /// Makes a run longer where it is, if the chunks behind it are free.

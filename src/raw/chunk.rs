@@ -93,6 +93,10 @@ pub(crate) struct Chunk {
     pub(crate) requested: Counter,
     /// Bytes requested for the blocks that came back.
     pub(crate) released: Counter,
+    _line: [u64; 2],
+
+    // What does not change while a block is live comes first on the next line: threads that free
+    // foreign blocks read it, and must not wait for the line that the owner writes on every call.
     /// Owner. Constant while any block of the chunk is live.
     local: AtomicPtr<LocalCore>,
     block_size: AtomicU32,
@@ -116,7 +120,7 @@ pub(crate) struct Chunk {
 }
 
 const _: () = assert!(size_of::<Chunk>() == 128, "segments index chunks by shifting");
-const _: () = assert!(core::mem::offset_of!(Chunk, withheld) == 64, "one line for the fast path");
+const _: () = assert!(core::mem::offset_of!(Chunk, local) == 64, "one line for the fast path");
 
 /// The chunk of a class that has none: allocating from it finds no block, so "not initialised" and
 /// "used up" are one branch.
@@ -143,6 +147,7 @@ impl Chunk {
             freed: Counter::new(),
             requested: Counter::new(),
             released: Counter::new(),
+            _line: [0; 2],
             local: AtomicPtr::new(ptr::null_mut()),
             block_size: AtomicU32::new(0),
             class: AtomicU8::new(0),

@@ -1,0 +1,142 @@
+//! An arena's chunks: blocks of the child allocator with a footer at their end.
+//!
+//! At the end, because the arena gives bytes out from there: the first block of a fresh chunk and the
+//! footer share a page.
+
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// What stands at a chunk's end.
+pub(super) struct Footer {
+    /// The child's block, and its first usable byte.
+    base: NonNull<u8>,
+    /// What the child was asked for.
+    layout: Layout,
+    /// The next chunk of the list that this one is in.
+    next: Cell<Option<Chunk>>,
+    /// Bytes in use, where the arena's finger is not in this chunk.
+    used: Cell<usize>,
+}
+
+/// One chunk, by its footer.
+///
+/// (A2) The chunk belongs to one arena, is in at most one of its lists, and is alive until that arena
+/// gives it back to its child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk(NonNull<Footer>);
+
+/// Bytes that a footer takes where chunks are aligned to `align`.
+pub(super) const fn footer_size(align: usize) -> usize {
+    size_of::<Footer>().next_multiple_of(align)
+}
+
+impl Chunk {
+    /// Makes a chunk of a block of the child's. `granule` divides its alignment, and both ends of its
+    /// usable part.
+    ///
+    /// # Safety
+    /// `block` was just allocated for `layout`, of at least `footer_size(granule)` bytes, whose alignment
+    /// is at least `granule`.
+    pub(super) unsafe fn new(block: NonNull<[u8]>, layout: Layout, granule: usize) -> Self {
+        let base = block.cast::<u8>();
+        let capacity = (block.len() - size_of::<Footer>()) & !(granule - 1);
+        // SAFETY: the footer is inside the block; the offset is a multiple of the granule, which is one of
+        // the footer's alignment.
+        unsafe {
+            let footer = base.byte_add(capacity).cast::<Footer>();
+            footer.write(Footer { base, layout, next: Cell::new(None), used: Cell::new(0) });
+            Self(footer)
+        }
+    }
+
+    fn footer(&self) -> &Footer {
+        // SAFETY: (A2) the chunk is alive. A footer is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn base(self) -> NonNull<u8> {
+        self.footer().base
+    }
+    /// Just behind the last usable byte.
+    pub(super) fn end(self) -> NonNull<u8> {
+        self.0.cast()
+    }
+    /// Usable bytes.
+    pub(super) fn capacity(self) -> usize {
+        self.0.addr().get() - self.base().addr().get()
+    }
+    pub(super) fn layout(self) -> Layout {
+        self.footer().layout
+    }
+    /// Bytes taken from the child.
+    pub(super) fn size(self) -> usize {
+        self.layout().size()
+    }
+    pub(super) fn next(self) -> Option<Chunk> {
+        self.footer().next.get()
+    }
+    pub(super) fn used(self) -> usize {
+        self.footer().used.get()
+    }
+    pub(super) fn set_used(self, bytes: usize) {
+        self.footer().used.set(bytes);
+    }
+}
+
+/// A list of chunks.
+#[derive(Default)]
+pub(super) struct ChunkList(Cell<Option<Chunk>>);
+
+impl ChunkList {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(None))
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self) -> Option<Chunk> {
+        self.0.get()
+    }
+
+    pub(super) fn push(&self, chunk: Chunk) {
+        chunk.footer().next.set(self.0.replace(Some(chunk)));
+    }
+
+    pub(super) fn pop(&self) -> Option<Chunk> {
+        let chunk = self.0.get()?;
+        self.0.set(chunk.footer().next.take());
+        Some(chunk)
+    }
+
+    /// Puts `chunk` before the first that is not larger.
+    pub(super) fn insert(&self, chunk: Chunk) {
+        let mut link = &self.0;
+        while let Some(other) = link.get()
+            && other.capacity() > chunk.capacity()
+        {
+            // SAFETY: (A2) the chunk is alive for as long as this call: nothing gives it back.
+            link = unsafe { &other.0.as_ref().next };
+        }
+        chunk.footer().next.set(link.replace(Some(chunk)));
+    }
+
+    /// Takes out the smallest chunk that `fits`. The list is one that `insert` made.
+    pub(super) fn take_smallest(&self, fits: impl Fn(Chunk) -> bool) -> Option<Chunk> {
+        let mut link = &self.0;
+        let mut found = None;
+        while let Some(chunk) = link.get() {
+            if fits(chunk) {
+                found = Some((link, chunk));
+            }
+            // SAFETY: (A2) as in `insert`.
+            link = unsafe { &chunk.0.as_ref().next };
+        }
+        let (link, chunk) = found?;
+        link.set(chunk.footer().next.take());
+        Some(chunk)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Chunk> {
+        core::iter::successors(self.head(), |chunk| chunk.next())
+    }
+}

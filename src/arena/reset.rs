@@ -1,0 +1,123 @@
+//! Taking everything back at once.
+
+use super::chunk::{Chunk, ChunkList};
+use super::{Arena, Bump, Keep};
+use crate::allocator_api2::alloc::Allocator;
+
+/// Decides chunk by chunk what stays.
+struct Budget {
+    keep: Keep,
+    recent_peak: usize,
+    /// Bytes of what stays; usable ones for the recent peak.
+    kept: usize,
+}
+
+impl Budget {
+    fn keeps(&mut self, chunk: Chunk) -> bool {
+        let (keeps, bytes) = match self.keep {
+            Keep::Nothing => (false, 0),
+            Keep::All => (true, 0),
+            Keep::UpTo(limit) => (chunk.size() <= limit.saturating_sub(self.kept), chunk.size()),
+            Keep::RecentPeak => (self.kept < self.recent_peak, chunk.capacity()),
+        };
+        if keeps {
+            self.kept += bytes;
+        }
+        keeps
+    }
+}
+
+impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
+    /// Takes back all memory, and keeps as much of it as the builder's [`keep`](super::ArenaBuilder::keep)
+    /// says: all, by default. No value is dropped.
+    ///
+    /// # Cost
+    ///
+    /// Some instructions where all is kept and there is one chunk; else time in the number of chunks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut arena = blockyard::Arena::new();
+    /// let first = &raw const *arena.alloc(1);
+    /// arena.reset();
+    /// assert_eq!(&raw const *arena.alloc(2), first); // the same place again
+    /// ```
+    pub fn reset(&mut self) {
+        self.reset_keeping(self.keep);
+    }
+
+    /// As [`reset`](Self::reset), keeping what `keep` says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Arena, Keep};
+    ///
+    /// let mut arena = Arena::new();
+    /// arena.alloc(1);
+    /// arena.reset_keeping(Keep::Nothing);
+    /// assert_eq!(arena.stats().reserved, 0);
+    /// ```
+    pub fn reset_keeping(&mut self, keep: Keep) {
+        let round_peak = self.round_peak.get().max(self.used());
+        self.round_peak.set(0);
+        self.peak = self.peak.max(round_peak);
+        self.recent_peak = round_peak.max(self.recent_peak - self.recent_peak / 8);
+        let mut budget = Budget { keep, recent_peak: self.recent_peak, kept: 0 };
+        if let Some(only) = self.chunks.head()
+            && only.next().is_none()
+            && [&self.spares, &self.larges, &self.spare_larges].iter().all(|list| list.head().is_none())
+            && budget.keeps(only)
+        {
+            self.bump_from(only); // (A3) by `&mut self`
+            return;
+        }
+        budget.kept = 0;
+        self.reset_slow(budget);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reset_slow(&mut self, mut budget: Budget) {
+        // First make the arena an empty one with spares, then look at what to keep: the child may panic.
+        self.bump = Bump::empty();
+        self.used_before.set(0);
+        self.wasted.set(0);
+        while let Some(chunk) = self.chunks.pop() {
+            self.spares.insert(chunk);
+        }
+        // Large blocks that were kept and not used in this round go: else an arena whose large
+        // blocks differ from round to round would grow for ever.
+        let unused = core::mem::take(&mut self.spare_larges);
+        while let Some(chunk) = self.larges.pop() {
+            self.spare_larges.insert(chunk);
+        }
+        self.trim(unused, &mut Budget { keep: Keep::Nothing, recent_peak: 0, kept: 0 });
+        let spares = core::mem::take(&mut self.spares);
+        self.spares = self.trim(spares, &mut budget);
+        let spare_larges = core::mem::take(&mut self.spare_larges);
+        self.spare_larges = self.trim(spare_larges, &mut budget);
+        if let Some(chunk) = self.spares.pop() {
+            self.make_current(chunk);
+        }
+    }
+
+    /// Releases what the budget does not keep, and returns the rest, in order.
+    fn trim(&self, list: ChunkList, budget: &mut Budget) -> ChunkList {
+        let kept = ChunkList::new();
+        while let Some(chunk) = list.pop() {
+            if budget.keeps(chunk) {
+                kept.push(chunk);
+            } else {
+                // SAFETY: (A2) just taken out; (A3) nothing is in a spare.
+                unsafe { self.release(chunk) };
+            }
+        }
+        let ordered = ChunkList::new();
+        while let Some(chunk) = kept.pop() {
+            ordered.push(chunk);
+        }
+        ordered
+    }
+}
