@@ -73,7 +73,12 @@ pub(super) fn run_contender(contender: Contender, job: &Job) -> anyhow::Result<R
             };
             run_on(&heap, job, Some(collect))
         }
-        Contender::Global => run_on(blockyard::Global, job, None::<fn()>),
+        Contender::Global => {
+            let collect = || {
+                blockyard::Global.collect();
+            };
+            run_on(blockyard::Global, job, Some(collect))
+        }
         #[cfg(feature = "peer-mimalloc")]
         Contender::Mimalloc => {
             use super::mimalloc_memory::{Mimalloc, collect};
@@ -105,10 +110,13 @@ where
     timed(&mut phases.drop_rest, || drop(index));
     let end = resident();
     let collected = collect.map(|collect| {
-        for pool in [&pools.build, &pools.drop] {
-            pool.broadcast(|_| collect());
+        // Twice: what one thread sends home in the first round its owner takes in in the second.
+        for _ in 0..2 {
+            for pool in [&pools.build, &pools.drop] {
+                pool.broadcast(|_| collect());
+            }
+            collect();
         }
-        collect();
         resident()
     });
     let footprint = || {

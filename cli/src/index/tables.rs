@@ -253,7 +253,7 @@ fn resident(comparison: &Comparison) -> String {
     }
     format!(
         "{table}\n  start: before the job. all dropped: right after the last block was freed, all threads alive.\n  \
-         collected: after each thread has asked for unused memory to be given back (Heap::collect,\n  \
+         collected: after each thread has asked twice for unused memory to be given back (Heap::collect,\n  \
          mi_collect, malloc_trim). &Heap is a pointer, which every container of the index stores in\n  \
          8 bytes; the handles of the others take no room, so compare their peaks with that of Global.\n"
     )
