@@ -7,7 +7,7 @@ use crate::config::MAX_CLASS_SIZE;
 use crate::heap::{GLOBAL, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
-use crate::threads::binding;
+use crate::threads::{binding, current_blocks, current_record};
 
 /// The process-wide block heap, as `#[global_allocator]` and as an allocator handle.
 ///
@@ -63,7 +63,7 @@ impl Global {
 /// This thread's local heap behind `Global`; `None` when there can be none.
 #[inline]
 pub(crate) fn local() -> Option<*const LocalCore> {
-    binding(|binding| BlockCache::local(binding.blocks.get())).or_else(bind)
+    BlockCache::local(current_blocks()).or_else(bind)
 }
 
 #[cold]
@@ -82,7 +82,7 @@ fn bind() -> Option<*const LocalCore> {
 pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
     unsafe {
-        match binding(|binding| BlockCache::local(binding.blocks.get())) {
+        match BlockCache::local(current_blocks()) {
             Some(local) => (*local).realloc(block, old, new),
             None => realloc_slow(block, old, new),
         }
@@ -121,7 +121,7 @@ unsafe impl GlobalAlloc for Global {
         if size <= MAX_CLASS_SIZE {
             let class = class_of(size);
             // SAFETY: (I7) the binding's cache is of the record this thread holds, or the empty one.
-            let block = binding(|b| unsafe { (*b.blocks.get()).alloc(class, layout.size()) });
+            let block = unsafe { (*current_blocks()).alloc(class, layout.size()) };
             if !block.is_null() {
                 return block;
             }
@@ -132,7 +132,7 @@ unsafe impl GlobalAlloc for Global {
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: (I1) the caller gives up the block, which is `GLOBAL`'s.
-        binding(|b| unsafe { free_layout(&GLOBAL, b.record.get(), block, layout) });
+        unsafe { free_layout(&GLOBAL, current_record(), block, layout) };
     }
 
     #[inline]

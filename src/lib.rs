@@ -86,8 +86,12 @@ mod threads;
 
 #[cfg(not(loom))]
 mod allocator_api;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod arena;
 #[cfg(not(loom))]
 mod clock;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod fixed_buffer;
 #[cfg(not(loom))]
 mod global;
 #[cfg(not(loom))]
@@ -109,6 +113,12 @@ pub use self::{
         BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState,
         ThreadStats, stats,
     },
+};
+
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub use self::{
+    arena::{Arena, ArenaBox, ArenaBuilder, ArenaError, ArenaPool, ArenaStats, Keep, Scope},
+    fixed_buffer::{FixedBuffer, SharedFixedBuffer},
 };
 
 #[cfg(loom)]

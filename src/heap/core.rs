@@ -12,7 +12,7 @@ use crate::raw::segment::Segment;
 use crate::source::{Source, System};
 use crate::stats::{Gauge, PROCESS};
 use crate::sync::Lock;
-use crate::threads::{Lease, binding, lease_orphans};
+use crate::threads::{Lease, binding, current_heap, lease_orphans};
 
 /// Everything the threads of a heap share. Reached on slow paths only.
 pub(crate) struct HeapCore {
@@ -137,9 +137,8 @@ impl HeapCore {
     /// is past our thread-local destructor: then it takes a lease.
     #[inline(always)]
     pub(crate) fn local(&self) -> Option<*const LocalCore> {
-        binding(|binding| {
-            if binding.heap_id.get() == self.id { Some(binding.heap_local.get()) } else { self.local_slow() }
-        })
+        let (id, local) = current_heap();
+        if id == self.id { Some(local) } else { self.local_slow() }
     }
 
     /// Runs `f` on this thread's local heap, or on one leased for the purpose by a thread that is

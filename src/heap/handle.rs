@@ -9,7 +9,7 @@ use super::builder::HeapBuilder;
 use super::core::HeapCore;
 use crate::local_heap::{LocalCore, free_layout, free_unsized, usable_size};
 use crate::stats::{self, HeapStats};
-use crate::threads::{Lease, binding, last_handle_dropped};
+use crate::threads::{Lease, current_heap, current_record, last_handle_dropped};
 
 /// A heap of its own: threads share it, and dropping it releases everything in it at once.
 ///
@@ -319,20 +319,19 @@ impl Heap {
     /// ```
     pub unsafe fn free(&self, ptr: NonNull<u8>) {
         // SAFETY: (I1) passed on.
-        binding(|b| unsafe { free_unsized(self.core(), b.record.get(), ptr.as_ptr()) });
+        unsafe { free_unsized(self.core(), current_record(), ptr.as_ptr()) };
     }
 
     #[inline(always)]
     pub(crate) fn alloc(&self, layout: Layout) -> *mut u8 {
-        binding(|b| {
-            if b.heap_id.get() == self.id {
-                // SAFETY: (I7) the binding's local heap is of the record this thread holds; (I6) the
-                // number is this heap's, so the local heap is alive.
-                unsafe { (*b.heap_local.get()).alloc(layout) }
-            } else {
-                self.alloc_slow(layout)
-            }
-        })
+        let (id, local) = current_heap();
+        if id == self.id {
+            // SAFETY: (I7) the binding's local heap is of the record this thread holds; (I6) the
+            // number is this heap's, so the local heap is alive.
+            unsafe { (*local).alloc(layout) }
+        } else {
+            self.alloc_slow(layout)
+        }
     }
 
     #[cold]
@@ -356,7 +355,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: (I1) passed on.
-        binding(|b| unsafe { free_layout(self.core(), b.record.get(), block, layout) });
+        unsafe { free_layout(self.core(), current_record(), block, layout) };
     }
 
     /// # Safety

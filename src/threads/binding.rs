@@ -40,10 +40,29 @@ thread_local! {
     static SENTINEL: Sentinel = const { Sentinel };
 }
 
-/// Runs `f` on this thread's binding.
+/// Runs `f` on this thread's binding. On the fast paths `f` reads one word and no more: `LocalKey::with`
+/// is not marked for inlining, and is inlined into other crates only while it is small.
 #[inline(always)]
 pub(crate) fn binding<R>(f: impl FnOnce(&Binding) -> R) -> R {
     BINDING.with(f)
+}
+
+/// The record that this thread holds, or one that nobody does.
+#[inline(always)]
+pub(crate) fn current_record() -> *const ThreadRecord {
+    binding(|binding| binding.record.get())
+}
+
+/// This thread's block cache for `Global`, or the static empty one.
+#[inline(always)]
+pub(crate) fn current_blocks() -> *const BlockCache {
+    binding(|binding| binding.blocks.get())
+}
+
+/// The number of the heap that this thread used last, and its local heap there.
+#[inline(always)]
+pub(crate) fn current_heap() -> (u64, *const LocalCore) {
+    binding(|binding| (binding.heap_id.get(), binding.heap_local.get()))
 }
 
 /// Its destructor is how we learn that the thread ends.

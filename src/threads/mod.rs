@@ -10,7 +10,9 @@ mod orphans;
 mod record;
 
 #[cfg(not(loom))]
-pub(crate) use binding::{Lease, binding, last_handle_dropped, lease_orphans};
+pub(crate) use binding::{
+    Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_orphans,
+};
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 pub(crate) use record::{ThreadRecord, ThreadState};
