@@ -41,19 +41,22 @@ impl ArenaBuilder {
 
 impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
     /// Names the arena in errors and reports. The default is no name.
+    #[inline]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// Bounds what the arena takes from its child, in bytes: chunks (at least 4 KiB, unless less is left)
-    /// and large blocks, each with a footer of some 48 bytes. The default is no bound.
+    /// and large blocks, each with a footer of 64 bytes. The default is no bound.
+    #[inline]
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
 
     /// What [`Arena::reset`] keeps. The default is [`Keep::All`].
+    #[inline]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
         self
@@ -61,6 +64,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
 
     /// Takes memory for this many bytes at once when the arena is made. The default is 0: the arena takes
     /// its first chunk when it is first used.
+    #[inline]
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes;
         self
@@ -70,12 +74,14 @@ impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
     /// program is compiled. The default is 1.
     ///
     /// With 8 or 16, blocks of that alignment take one instruction less; smaller ones are rounded up.
+    #[inline]
     pub fn min_align<const TO: usize>(self) -> ArenaBuilder<A, TO> {
         let Self { name, limit, keep, capacity, child } = self;
         ArenaBuilder { name, limit, keep, capacity, child }
     }
 
     /// Takes chunks from `child`. The default is [`Global`]: this thread's block heap.
+    #[inline]
     pub fn child<B: Allocator>(self, child: B) -> ArenaBuilder<B, MIN_ALIGN> {
         let Self { name, limit, keep, capacity, .. } = self;
         ArenaBuilder { name, limit, keep, capacity, child }
@@ -86,6 +92,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
     /// # Panics
     ///
     /// When the child has no memory for [`capacity`](Self::capacity), or the limit is below it.
+    #[inline]
     pub fn build(self) -> Arena<A, MIN_ALIGN> {
         super::error::expect(self.try_build())
     }
@@ -96,6 +103,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
     ///
     /// When the child has no memory for [`capacity`](Self::capacity), or the limit is below it. Without a
     /// capacity this cannot fail.
+    #[inline]
     pub fn try_build(self) -> Result<Arena<A, MIN_ALIGN>, ArenaError> {
         let capacity = self.capacity;
         let arena = Arena::from_settings(self);

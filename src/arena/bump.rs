@@ -38,6 +38,13 @@ impl<const MIN_ALIGN: usize> Bump<MIN_ALIGN> {
         self.finger.set(finger);
     }
 
+    /// Leaves what it has: no bytes at all.
+    pub(crate) fn clear(&self) {
+        let Self { finger, start } = Self::empty();
+        self.finger.set(finger.get());
+        self.start.set(start.get());
+    }
+
     pub(crate) fn finger(&self) -> NonNull<u8> {
         self.finger.get()
     }

@@ -26,23 +26,30 @@ pub(super) struct Footer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk(NonNull<Footer>);
 
-/// Bytes that a footer takes where chunks are aligned to `align`.
-pub(super) const fn footer_size(align: usize) -> usize {
-    size_of::<Footer>().next_multiple_of(align)
+/// Divides every chunk's usable bytes, by number: a cache line, so that 64-byte values do not straddle two
+/// where the child's block begins at one.
+const LINE: usize = 64;
+
+/// Bytes of a chunk that has at least `usable` usable ones.
+pub(super) const fn chunk_size(usable: usize) -> Option<usize> {
+    match usable.checked_next_multiple_of(LINE) {
+        Some(lines) => lines.checked_add(size_of::<Footer>().next_multiple_of(LINE)),
+        None => None,
+    }
 }
 
 impl Chunk {
-    /// Makes a chunk of a block of the child's. `granule` divides its alignment, and both ends of its
-    /// usable part.
+    /// Makes a chunk of a block of the child's. What divides its alignment, up to 64, divides the addresses
+    /// of both ends of its usable part.
     ///
     /// # Safety
-    /// `block` was just allocated for `layout`, of at least `footer_size(granule)` bytes, whose alignment
-    /// is at least `granule`.
-    pub(super) unsafe fn new(block: NonNull<[u8]>, layout: Layout, granule: usize) -> Self {
+    /// `block` was just allocated for `layout`, which has the size of a chunk and at least the alignment
+    /// of a footer.
+    pub(super) unsafe fn new(block: NonNull<[u8]>, layout: Layout) -> Self {
         let base = block.cast::<u8>();
-        let capacity = (block.len() - size_of::<Footer>()) & !(granule - 1);
-        // SAFETY: the footer is inside the block; the offset is a multiple of the granule, which is one of
-        // the footer's alignment.
+        let capacity = (block.len() - size_of::<Footer>()) & !(LINE - 1);
+        // SAFETY: the footer is inside the block; the offset is a multiple of the footer's alignment,
+        // as is the base's address.
         unsafe {
             let footer = base.byte_add(capacity).cast::<Footer>();
             footer.write(Footer { base, layout, next: Cell::new(None), used: Cell::new(0) });
@@ -96,6 +103,11 @@ impl ChunkList {
     #[inline(always)]
     pub(super) fn head(&self) -> Option<Chunk> {
         self.0.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.head().is_none()
     }
 
     pub(super) fn push(&self, chunk: Chunk) {

@@ -27,8 +27,13 @@ pub struct ArenaError {
 enum Cause {
     /// More bytes than any block can have.
     Overflow,
-    Limit { limit: usize, request: Layout },
-    Child { request: Layout },
+    Limit {
+        limit: usize,
+        request: Layout,
+    },
+    Child {
+        request: Layout,
+    },
 }
 
 impl ArenaError {

@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::chunk::{Chunk, footer_size};
+use super::chunk::{Chunk, chunk_size};
 use super::{Arena, ArenaError};
 use crate::allocator_api2::alloc::Allocator;
 
@@ -16,19 +16,14 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         let chunk = match self.spare_larges.take_smallest(fits) {
             Some(chunk) => chunk,
             None => {
-                let (size, align) = (Self::large_size(layout.size())?, layout.align().max(Self::GRANULE));
-                self.obtain_at_any_cost(size, align, layout)?
+                let (size, align) = (chunk_size(layout.size()), layout.align().max(Self::GRANULE));
+                self.obtain_at_any_cost(size.ok_or_else(ArenaError::overflow)?, align, layout)?
             }
         };
         chunk.set_used(layout.size());
         self.used_before.set(self.used_before.get() + layout.size());
         self.larges.push(chunk);
         Ok(chunk.base())
-    }
-
-    fn large_size(bytes: usize) -> Result<usize, ArenaError> {
-        let granules = bytes.checked_next_multiple_of(Self::GRANULE);
-        granules.and_then(|size| size.checked_add(footer_size(Self::GRANULE))).ok_or_else(ArenaError::overflow)
     }
 
     /// Whether `block`, of `size` bytes, is the large block that was given out last.
@@ -58,8 +53,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     pub(super) unsafe fn grow_large(&self, new: Layout) -> Option<NonNull<u8>> {
         let chunk = self.larges.pop()?;
         self.used_before.set(self.used_before.get() - chunk.used());
-        let grown = if chunk.capacity() >= new.size()
-            && chunk.base().addr().get().is_multiple_of(new.align())
+        let grown = if chunk.capacity() >= new.size() && chunk.base().addr().get().is_multiple_of(new.align())
         {
             Some(chunk)
         } else {
@@ -80,14 +74,14 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     unsafe fn grow_chunk(&self, chunk: Chunk, new: Layout) -> Option<Chunk> {
         let (old, used) = (chunk.layout(), chunk.used());
         let align = old.align().max(new.align());
-        let layout = Layout::from_size_align(Self::large_size(new.size()).ok()?, align).ok()?;
+        let layout = Layout::from_size_align(chunk_size(new.size())?, align).ok()?;
         let more = layout.size().checked_sub(old.size())?;
         self.charge(more, new).ok()?;
         // SAFETY: the child's block for `old`; the new size is not smaller. Its footer is copied along or
         // lost, and written anew.
         let grown = unsafe {
             let block = self.child.grow(chunk.base(), old, layout).ok()?;
-            Chunk::new(block, layout, Self::GRANULE)
+            Chunk::new(block, layout)
         };
         self.reserved.set(self.reserved.get() + more);
         grown.set_used(used);

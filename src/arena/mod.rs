@@ -28,6 +28,7 @@ mod large;
 mod pool;
 mod reset;
 mod scope;
+mod scope_values;
 mod slow;
 mod stats;
 mod values;
@@ -39,8 +40,8 @@ use std::sync::Arc;
 
 pub(crate) use self::allocator::{Blocks, implement_allocator};
 pub(crate) use self::bump::Bump;
-pub(crate) use self::error::expect;
 use self::chunk::ChunkList;
+pub(crate) use self::error::expect;
 pub use self::{
     boxed::ArenaBox, builder::ArenaBuilder, error::ArenaError, keep::Keep, pool::ArenaPool, scope::Scope,
     stats::ArenaStats,
@@ -137,7 +138,7 @@ impl Arena {
     /// ```
     #[must_use]
     pub const fn new() -> Self {
-        Self::from_settings(ArenaBuilder::new())
+        Self::new_in(Global)
     }
 
     /// An arena with room for `bytes` bytes in its first chunk.
@@ -245,11 +246,13 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         if MIN_ALIGN > 16 { MIN_ALIGN } else { 16 }
     };
 
+    #[inline]
     fn from_settings(settings: ArenaBuilder<A, MIN_ALIGN>) -> Self {
         let ArenaBuilder { name, limit, keep, child, .. } = settings;
         Self::from_settings_in(limit, keep, name, child)
     }
 
+    #[inline]
     const fn from_settings_in(limit: usize, keep: Keep, name: Option<Arc<str>>, child: A) -> Self {
         const { assert!(Self::GRANULE >= 16) };
         Self {

@@ -1,7 +1,7 @@
 //! Taking everything back at once.
 
 use super::chunk::{Chunk, ChunkList};
-use super::{Arena, Bump, Keep};
+use super::{Arena, Keep};
 use crate::allocator_api2::alloc::Allocator;
 
 /// Decides chunk by chunk what stays.
@@ -13,10 +13,13 @@ struct Budget {
 }
 
 impl Budget {
+    #[inline]
     fn keeps(&mut self, chunk: Chunk) -> bool {
+        if self.keep == Keep::All {
+            return true; // first, and by itself: what `reset` does most
+        }
         let (keeps, bytes) = match self.keep {
-            Keep::Nothing => (false, 0),
-            Keep::All => (true, 0),
+            Keep::Nothing | Keep::All => (false, 0),
             Keep::UpTo(limit) => (chunk.size() <= limit.saturating_sub(self.kept), chunk.size()),
             Keep::RecentPeak => (self.kept < self.recent_peak, chunk.capacity()),
         };
@@ -43,6 +46,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// arena.reset();
     /// assert_eq!(&raw const *arena.alloc(2), first); // the same place again
     /// ```
+    #[inline]
     pub fn reset(&mut self) {
         self.reset_keeping(self.keep);
     }
@@ -59,15 +63,18 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// arena.reset_keeping(Keep::Nothing);
     /// assert_eq!(arena.stats().reserved, 0);
     /// ```
+    #[inline]
     pub fn reset_keeping(&mut self, keep: Keep) {
         let round_peak = self.round_peak.get().max(self.used());
         self.round_peak.set(0);
-        self.peak = self.peak.max(round_peak);
-        self.recent_peak = round_peak.max(self.recent_peak - self.recent_peak / 8);
+        if round_peak != self.recent_peak {
+            self.note_round(round_peak);
+        }
         let mut budget = Budget { keep, recent_peak: self.recent_peak, kept: 0 };
+        let alone = self.spares.is_empty() & self.larges.is_empty() & self.spare_larges.is_empty();
         if let Some(only) = self.chunks.head()
+            && alone
             && only.next().is_none()
-            && [&self.spares, &self.larges, &self.spare_larges].iter().all(|list| list.head().is_none())
             && budget.keeps(only)
         {
             self.bump_from(only); // (A3) by `&mut self`
@@ -77,11 +84,18 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.reset_slow(budget);
     }
 
+    /// Out of line: a round that needs what the one before did, as frames do, has nothing to note.
+    #[inline(never)]
+    fn note_round(&mut self, round_peak: usize) {
+        self.peak = self.peak.max(round_peak);
+        self.recent_peak = round_peak.max(self.recent_peak - self.recent_peak / 8);
+    }
+
     #[cold]
     #[inline(never)]
     fn reset_slow(&mut self, mut budget: Budget) {
         // First make the arena an empty one with spares, then look at what to keep: the child may panic.
-        self.bump = Bump::empty();
+        self.bump.clear();
         self.used_before.set(0);
         self.wasted.set(0);
         while let Some(chunk) = self.chunks.pop() {

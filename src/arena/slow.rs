@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::chunk::{Chunk, footer_size};
+use super::chunk::{Chunk, chunk_size};
 use super::{Arena, ArenaError};
 use crate::allocator_api2::alloc::Allocator;
 
@@ -71,7 +71,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
 
     /// A chunk of the size that is due, or the largest that the child and the limit allow, by halves.
     fn new_chunk(&self, need: usize, request: Layout) -> Result<Chunk, ArenaError> {
-        let least = need.checked_add(footer_size(Self::GRANULE)).ok_or_else(ArenaError::overflow)?;
+        let least = chunk_size(need).ok_or_else(ArenaError::overflow)?;
         let mut size = self.next_chunk_size().max(least);
         while size > least {
             if let Ok(chunk) = self.obtain(size, Self::GRANULE, request) {
@@ -105,7 +105,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         let block = block.map_err(|_| ArenaError::refused(self.name.clone(), request))?;
         self.reserved.set(self.reserved.get() + size);
         // SAFETY: (A2) just allocated, with room for a footer, and in no list.
-        Ok(unsafe { Chunk::new(block, layout, Self::GRANULE) })
+        Ok(unsafe { Chunk::new(block, layout) })
     }
 
     /// Whether the limit allows `more` bytes.

@@ -10,7 +10,7 @@ use blockyard::source::{Source, System};
 use blockyard::{Global, Heap};
 
 use crate::support::block::Block;
-use crate::support::reconcile::{assert_empty, assert_sent_is_received};
+use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
 use crate::support::{KIB, MIB, Rng, layout};
 
 fn block(allocator: &impl Allocator, size: usize, seed: u64) -> Block {
@@ -181,6 +181,52 @@ fn a_queue_that_is_full_loses_nothing() {
     }
 }
 
+/// Blocks of more owners than an outbox keeps apart, freed in no order at all, while some of their
+/// owners live and others have ended.
+#[test]
+fn blocks_of_many_owners_find_their_ways_home() {
+    const OWNERS: usize = 12;
+    let heap = Heap::new();
+    let (made, done) = (Barrier::new(OWNERS / 2 + 1), Barrier::new(OWNERS / 2 + 1));
+    let blocks = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let owners: Vec<_> = (0..OWNERS)
+            .map(|n| {
+                let (heap, made, done, blocks) = (&heap, &made, &done, &blocks);
+                scope.spawn(move || {
+                    let sizes = [24, 600, 5000, 24, 30 * KIB];
+                    let mine = (0..500).map(|seed| block(&heap, sizes[seed as usize % 5], seed));
+                    blocks.lock().expect("nobody panics").extend(mine);
+                    if n % 2 == 0 {
+                        made.wait();
+                        done.wait();
+                        heap.collect();
+                    }
+                })
+            })
+            .collect();
+        made.wait();
+        let (ended, living): (Vec<_>, Vec<_>) = (0..).zip(owners).partition(|(n, _)| n % 2 == 1);
+        ended.into_iter().for_each(|(_, owner)| owner.join().expect("there is memory"));
+        let mut blocks = std::mem::take(&mut *blocks.lock().expect("nobody panics"));
+        assert_eq!(blocks.len(), OWNERS * 500);
+        let mut rng = Rng::new(1);
+        for n in (1..blocks.len()).rev() {
+            blocks.swap(n, rng.below(n + 1));
+        }
+        free(&&heap, blocks);
+        let stats = heap.stats();
+        assert_reconciled(&stats);
+        assert_eq!((stats.blocks.live(), stats.bytes.requested), (0, 0), "{stats}");
+        heap.flush();
+        assert_sent_is_received(&heap.stats());
+        done.wait();
+        living.into_iter().for_each(|(_, owner)| owner.join().expect("nothing panics"));
+    });
+    heap.collect();
+    assert_empty(&heap.stats());
+}
+
 /// Threads end while others hold their blocks; later threads take over what they left.
 #[test]
 fn blocks_outlive_their_threads() {
@@ -202,10 +248,7 @@ fn blocks_outlive_their_threads() {
     }
     left.iter().for_each(Block::verify);
     free(&&heap, left);
-    heap.collect();
-    let stats = heap.stats();
-    assert_empty(&stats);
-    assert_eq!(stats.bytes.in_chunks, 0, "{stats}");
+    assert_empty(&heap.stats());
 }
 
 /// Zeroed blocks of a class whose blocks others are freeing all the time.

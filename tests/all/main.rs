@@ -3,9 +3,11 @@
 
 #[cfg(feature = "allocator-api2-04")]
 mod api_04;
+mod arena;
 mod collections;
 mod cross_thread;
 mod examples;
+mod fixed_buffer;
 mod heaps;
 mod limit;
 mod model;
@@ -13,6 +15,6 @@ mod out_of_memory;
 mod realloc;
 mod sources;
 mod stats;
+#[path = "../support/mod.rs"]
 mod support;
-mod thread_ends;
 mod traits;

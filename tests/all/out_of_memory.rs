@@ -27,9 +27,9 @@ fn steps() -> Vec<Step> {
                 Op::Resize { pick: rng.below(64), layout, zeroed },
                 Op::Free { pick: rng.below(64), unsized_: false },
             ];
-            steps.extend(ops.map(|op| Step { op, elsewhere: rng.below(4) == 0 }));
+            steps.extend(ops.map(|op| op.once(rng.below(4) == 0)));
         }
-        steps.push(Step { op: Op::Collect, elsewhere: round == 1 });
+        steps.push(Op::Collect.once(round == 1));
     }
     steps
 }

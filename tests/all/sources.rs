@@ -72,6 +72,22 @@ fn a_run_is_purged_in_parts() {
     }
 }
 
+/// An idle mapping of another size is made to fit; what that adds may be garbage.
+#[test]
+fn a_mapping_that_is_made_to_fit_is_zero_where_that_is_asked_for() {
+    for fresh_is_zero in [true, false] {
+        let probe = Probe::new(Habits { fresh_is_zero, ..Habits::GOOD });
+        let heap = Heap::builder().source(probe.clone()).build().expect("memory");
+        for size in [2 * MIB, 5 * MIB, 12 * MIB, 3 * MIB, 9 * MIB] {
+            // `Block` checks for zeroes.
+            let block = Block::new(&&heap, layout(size, 8), true, 1).expect("memory");
+            free(&heap, [block]);
+        }
+        drop(heap);
+        probe.assert_balanced();
+    }
+}
+
 /// All sizes at random, with memory going and coming all the time.
 #[test]
 fn memory_goes_and_comes() {

@@ -7,6 +7,7 @@ use std::thread;
 
 use blockyard::{Heap, LocalHeap, ThreadState};
 
+use crate::alone;
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_reconciled;
@@ -62,14 +63,14 @@ fn assert_left(heap: &Heap) {
     let stats = heap.stats();
     assert_reconciled(&stats);
     assert_eq!((stats.blocks.live(), stats.bytes.requested), (0, 0), "{stats}");
-    let me = stats.threads.iter().filter(|thread| thread.state == ThreadState::Live).count();
-    let leased = stats.threads.iter().filter(|thread| thread.state == ThreadState::Leased).count();
-    assert!(me <= 1 && leased == 0, "{stats}");
+    let with = |state| stats.threads.iter().filter(|thread| thread.state == state).count();
+    assert_eq!((with(ThreadState::Live), with(ThreadState::Leased)), (1, 0), "this thread alone: {stats}");
     assert_eq!(stats.bytes.in_chunks, 0, "{stats}");
 }
 
 #[test]
 fn a_shared_heap_serves_in_late_destructors() {
+    let _alone = alone();
     static HEAP: LazyLock<Heap> = LazyLock::new(Heap::new);
     static LEFT: Mutex<Vec<Block>> = Mutex::new(Vec::new());
     for round in 0..20 {
@@ -103,6 +104,7 @@ fn a_shared_heap_serves_in_late_destructors() {
 
 #[test]
 fn a_handle_outlives_its_thread_s_own_destructor() {
+    let _alone = alone();
     static HEAP: LazyLock<Heap> = LazyLock::new(Heap::new);
     static RAN: AtomicUsize = AtomicUsize::new(0);
     for _ in 0..20 {
@@ -134,6 +136,7 @@ fn a_handle_outlives_its_thread_s_own_destructor() {
 
 #[test]
 fn a_thread_may_use_a_heap_for_the_first_time_as_it_ends() {
+    let _alone = alone();
     static HEAP: LazyLock<Heap> = LazyLock::new(Heap::new);
     static LEFT: Mutex<Vec<Block>> = Mutex::new(Vec::new());
     for _ in 0..20 {
@@ -152,6 +155,7 @@ fn a_thread_may_use_a_heap_for_the_first_time_as_it_ends() {
 /// Heaps that are made and dropped where only leases are to be had.
 #[test]
 fn heaps_live_and_die_in_late_destructors() {
+    let _alone = alone();
     let probe = Probe::new(Habits::GOOD);
     for _ in 0..20 {
         let probe = probe.clone();
@@ -175,6 +179,7 @@ fn heaps_live_and_die_in_late_destructors() {
 /// Frees for others in the last destructor, while those others end too.
 #[test]
 fn threads_free_for_each_other_as_they_all_end() {
+    let _alone = alone();
     static HEAP: LazyLock<Heap> = LazyLock::new(Heap::new);
     static SHARED: Mutex<Vec<Block>> = Mutex::new(Vec::new());
     for _ in 0..30 {
@@ -219,6 +224,7 @@ fn leave_behind(heap: &Heap, size: usize, count: usize) {
 
 #[test]
 fn what_many_threads_left_is_collected() {
+    let _alone = alone();
     for size in [64, 3000, 40 * KIB] {
         let heap = Heap::new();
         leave_behind(&heap, size, 4);
@@ -231,11 +237,31 @@ fn what_many_threads_left_is_collected() {
 
 #[test]
 fn what_many_threads_left_serves_where_memory_is_limited() {
+    let _alone = alone();
     for wanted in [100 * KIB, MIB, 3 * MIB] {
         let heap = Heap::builder().limit(4 * MIB).build().expect("memory");
         leave_behind(&heap, 4096, 15 * 16 - 1);
         let block = Block::new(&&heap, layout(wanted, 8), false, 0);
         let stats = heap.stats();
         free(&&heap, [block.unwrap_or_else(|| panic!("{wanted} bytes of {stats}"))]);
+    }
+}
+
+/// A destructor after our own allocates on a record that it gives up at once, with what is free in it.
+#[test]
+fn what_late_destructors_left_free_is_collected() {
+    let _alone = alone();
+    static HEAP: LazyLock<Heap> = LazyLock::new(Heap::new);
+    for n in 0..10 {
+        on_a_thread(move || {
+            register();
+            let early = Block::new(&&*HEAP, layout(10, 1), false, 0).expect("memory");
+            at_end(&FIRST, move || {
+                let many: Vec<Block> = (0..n).flat_map(|_| blocks(&&*HEAP)).collect();
+                free(&&*HEAP, many);
+                free(&&*HEAP, [early]);
+            });
+        });
+        assert_left(&HEAP);
     }
 }

@@ -1,4 +1,5 @@
 //! What the tests share.
+#![allow(dead_code, reason = "each binary uses a part of it")]
 
 pub(crate) mod block;
 pub(crate) mod pattern;

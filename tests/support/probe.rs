@@ -168,7 +168,7 @@ unsafe impl Source for Probe {
         // SAFETY: just reserved.
         unsafe { protect(start, size, libc::PROT_NONE) };
         let mut ledger = self.ledger();
-        ledger.check(size % PAGE == 0 && align.is_power_of_two() && align >= 4 << 20, || {
+        ledger.check(size.is_multiple_of(PAGE) && align.is_power_of_two() && align >= 4 << 20, || {
             format!("reserve {size:#x} aligned to {align:#x}")
         });
         ledger.counts.reserved += 1;
@@ -241,12 +241,20 @@ unsafe impl Source for Probe {
         ledger.check(same, || format!("remapped as {old_size:#x} aligned to {align:#x}: {start:?}"));
         // SAFETY: passed on.
         let moved = unsafe { System.remap(start, old_size, new_size, align) }?;
+        if !self.0.habits.fresh_is_zero && new_size > old_size {
+            // SAFETY: the range was just added, and the heap has not used it yet.
+            unsafe { moved.add(old_size).write_bytes(GARBAGE, new_size - old_size) };
+        }
         ledger.reservations.remove(&start.addr().get());
         let committed = vec![true; new_size / PAGE];
         ledger.reservations.insert(moved.addr().get(), Reservation { size: new_size, align, committed });
         ledger.counts.remapped += 1;
         ledger.counts.bytes = ledger.counts.bytes - old_size + new_size;
         Some(moved)
+    }
+
+    unsafe fn expect_dense(&self, start: NonNull<u8>, size: usize) {
+        self.ledger().pages(start, size, "huge pages outside of reservations");
     }
 
     fn fresh_is_zero(&self) -> bool {

@@ -79,6 +79,12 @@ impl Host for Global {
     fn allocator(&self) -> &Self {
         self
     }
+    fn flush(&self) {
+        Global::flush(self);
+    }
+    fn collect(&self) {
+        Global::collect(self);
+    }
 }
 
 /// [`Global`] through the trait that `#[global_allocator]` uses.

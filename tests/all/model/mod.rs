@@ -35,12 +35,19 @@ pub(crate) enum Op {
     Collect,
 }
 
-/// An operation and where it happens.
+/// An operation, how often and where it happens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) op: Op,
+    pub(crate) times: usize,
     /// On the other thread, which stays for the whole sequence.
     pub(crate) elsewhere: bool,
+}
+
+impl Op {
+    pub(crate) fn once(self, elsewhere: bool) -> Step {
+        Step { op: self, times: 1, elsewhere }
+    }
 }
 
 /// An allocator as the model drives it, on one thread.
@@ -158,7 +165,7 @@ pub(crate) fn run<H: Host>(host: impl Fn() -> H + Sync, steps: &[Step]) -> Outco
         let host = factory();
         let mut model = Model::default();
         let mut total = Outcome::default();
-        let mut step = |model: &mut Model, seed: usize, Step { op, elsewhere }| {
+        let mut step = |model: &mut Model, seed: usize, op, elsewhere| {
             let block = match op {
                 Op::Resize { pick, .. } | Op::Free { pick, .. } => model.take(pick),
                 Op::Alloc { .. } | Op::Flush | Op::Collect => None,
@@ -175,12 +182,12 @@ pub(crate) fn run<H: Host>(host: impl Fn() -> H + Sync, steps: &[Step]) -> Outco
             total.refused += outcome.refused;
             total.slack += outcome.slack;
         };
-        for (seed, &s) in steps.iter().enumerate() {
-            step(&mut model, seed, s);
+        for (number, &Step { op, times, elsewhere }) in steps.iter().enumerate() {
+            (0..times).for_each(|time| step(&mut model, number << 16 | time, op, elsewhere));
         }
         while !model.live.is_empty() {
             let n = model.live.len();
-            step(&mut model, 0, Step { op: Op::Free { pick: n, unsized_: false }, elsewhere: n % 3 == 0 });
+            step(&mut model, 0, Op::Free { pick: n, unsized_: false }, n % 3 == 0);
         }
         drop(jobs);
         // Joined by name: the scope alone does not wait until the thread's locals are gone.

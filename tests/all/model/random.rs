@@ -40,8 +40,18 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Now and then the same again and again, so that chunks fill and empty.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (ops(), prop::bool::weighted(0.3)).prop_map(|(op, elsewhere)| Step { op, elsewhere });
+    let times = prop_oneof![6 => Just(1), 1 => 1..200_usize];
+    let step = (ops(), times, prop::bool::weighted(0.3)).prop_map(|(op, times, elsewhere)| {
+        let most = match op {
+            Op::Alloc { layout, .. } => MIB / layout.size().max(layout.align()).max(1),
+            Op::Resize { layout, .. } => 4 * MIB / layout.size().max(layout.align()).max(1),
+            Op::Free { .. } => usize::MAX,
+            Op::Flush | Op::Collect => 1,
+        };
+        Step { op, times: times.min(most).max(1), elsewhere }
+    });
     vec(step, 1..120)
 }
 

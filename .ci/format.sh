@@ -1,0 +1,4 @@
+# The code is formatted.
+set -euo pipefail
+
+cargo fmt --all --check

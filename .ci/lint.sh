@@ -1,0 +1,9 @@
+# Lints of everything that is built, with every set of features.
+set -euo pipefail
+
+cargo clippy --workspace --all-targets -- -D warnings
+cargo clippy -p blockyard --all-targets --all-features -- -D warnings
+# Tests, examples and benches need an `Allocator` trait; the library does not.
+cargo clippy -p blockyard --no-default-features -- -D warnings
+# The tool where there is no compiler for the peers.
+cargo clippy -p blockyard-cli --all-targets --no-default-features -- -D warnings

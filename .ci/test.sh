@@ -1,0 +1,4 @@
+# The README's test command.
+set -euo pipefail
+
+cargo test --workspace
