@@ -73,23 +73,21 @@ impl HeapCore {
 
     /// A new mapping, charged, and how many bytes of its block may not be zero.
     fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
-        if !self.charge(plan.size) {
+        // First the source, then the charge: a request that no source can meet must not show in the
+        // peaks that other threads raise meanwhile. But nothing is reserved that the limit rules out.
+        if plan.size > self.limit.saturating_sub(self.in_use.now()) {
             return None;
         }
-        let made = self.map(plan);
-        if made.is_none() {
-            self.discharge(plan.size);
-        }
-        made
-    }
-
-    fn map(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         let source = self.source();
         let start = source.reserve(plan.size, plan.align)?;
         // SAFETY: just reserved; the head is committed before it is touched, and shorter than the
         // offset.
         unsafe {
-            if !source.commit(start, plan.size) {
+            let charged = self.charge(plan.size);
+            if !charged || !source.commit(start, plan.size) {
+                if charged {
+                    self.discharge(plan.size);
+                }
                 source.release(start, plan.size, plan.align);
                 return None;
             }

@@ -13,8 +13,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A block that links to nothing; models and tests make theirs so.
-    #[cfg(any(test, loom))]
+    /// A block that links to nothing; models make theirs so.
+    #[cfg(loom)]
     pub(crate) fn unlinked() -> Self {
         Self { next: UnsafeCell::new(ptr::null_mut()) }
     }
