@@ -16,6 +16,10 @@ use crate::raw::segment::{Kind, Segment};
 /// Idle mappings are kept up to this many bytes together.
 const IDLE_BYTES: usize = 128 << 20;
 
+/// Bytes of address space that a process has at most on the usual 64-bit systems. Requests beyond it
+/// are refused before they are counted: while the system says no, a peak may be taken on another thread.
+const ADDRESS_SPACE: usize = 1 << 47;
+
 /// How a block of some size and alignment lies in its mapping.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -30,17 +34,12 @@ struct Plan {
 }
 
 impl Plan {
-    /// `None` when the sizes overflow.
+    /// `None` when there can be no such mapping.
     fn new(size: usize, align: usize) -> Option<Self> {
         let offset = align.max(CHUNK_SIZE);
         let block_size = size.checked_next_multiple_of(PAGE_SIZE)?;
         let size = block_size.checked_add(offset)?;
-        (size <= isize::MAX as usize - SEGMENT_SIZE).then_some(Self {
-            offset,
-            block_size,
-            size,
-            align: align.max(SEGMENT_SIZE),
-        })
+        (size <= ADDRESS_SPACE).then_some(Self { offset, block_size, size, align: align.max(SEGMENT_SIZE) })
     }
 }
 

@@ -136,9 +136,10 @@ impl HeapBuilder {
             purge_delay_ms: u64::try_from(self.purge_delay.as_millis()).unwrap_or(u64::MAX),
         });
         // SAFETY: just allocated for it; `Heap` frees it as the box that this makes it.
-        Ok(unsafe {
+        let heap = unsafe {
             place.write(core);
             Heap::from_core(place)
-        })
+        };
+        heap.ok_or(BuildError::OutOfMemory)
     }
 }

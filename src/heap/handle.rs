@@ -115,14 +115,19 @@ impl Heap {
         HeapBuilder::new()
     }
 
+    /// `None` when there is no memory to list the heap; the core is gone then.
+    ///
     /// # Safety
     /// `core` was allocated with its layout from the program's allocator and is the handle's now.
-    pub(super) unsafe fn from_core(core: NonNull<HeapCore>) -> Self {
-        // SAFETY: just made, and nobody else's.
+    pub(super) unsafe fn from_core(core: NonNull<HeapCore>) -> Option<Self> {
+        // SAFETY: just made, and nobody else's; allocated like a box's.
         unsafe {
             let id = core.as_ref().id;
-            stats::register(core);
-            Self { core, id }
+            if !stats::register(core) {
+                drop(Box::from_raw(core.as_ptr()));
+                return None;
+            }
+            Some(Self { core, id })
         }
     }
 

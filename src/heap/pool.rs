@@ -96,7 +96,8 @@ impl Pool {
         // SAFETY: (I5) linked segments are mapped.
         unsafe {
             (*segment).prev.set(ptr::null_mut());
-            (*segment).next.store(first, Ordering::Relaxed);
+            // ORDER: Release, as below: a reader may be standing on a segment that is linked anew.
+            (*segment).next.store(first, Ordering::Release);
             if !first.is_null() {
                 (*first).prev.set(segment);
             }

@@ -12,6 +12,7 @@ use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, span_of};
+use crate::threads::binding;
 
 /// Blocks at least this large that are asked for zeroed are taken one by one from memory that is
 /// fresh from the system, rather than carved in batches: below it clearing a block costs less than
@@ -362,7 +363,11 @@ impl LocalCore {
 
     /// Gives the inbox its queue, after its first use of the overflow path.
     fn make_queue(&self) {
-        if self.inbox.has_queue() || self.making_queue.replace(true) {
+        // Only for a thread's own local heap. A thread near its end leases another record for every
+        // call, those below included: what one of them frees would come home to the next one, which
+        // would want its own queue, and so on without end.
+        let own = binding(|binding| binding.record.get() == self.record);
+        if !own || self.inbox.has_queue() || self.making_queue.replace(true) {
             return;
         }
         // The queue comes from the program's global allocator, which aborts when it cannot serve
@@ -372,7 +377,8 @@ impl LocalCore {
         if let Ok(layout) = slots {
             // SAFETY: the layout is not empty; a block is freed with the layout it was made with.
             unsafe {
-                let probe = std::alloc::alloc(layout);
+                // Where it could see that nobody looks, the compiler would leave the pair out.
+                let probe = core::hint::black_box(std::alloc::alloc(layout));
                 if !probe.is_null() {
                     std::alloc::dealloc(probe, layout);
                     self.inbox.make_queue();

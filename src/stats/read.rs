@@ -93,6 +93,9 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
             row.requested = totals.requested.get().wrapping_sub(totals.released.get());
             row.block_bytes = totals.block_bytes.get();
         }
+        // Of no class; within the reading, so that what comes home meanwhile is not counted twice.
+        let own = local.resized().wrapping_sub(local.requested_on_the_way());
+        rows[0].requested = rows[0].requested.wrapping_add(own);
     }
     core.for_each_segment(|segment| {
         if segment.kind() == Kind::Big {
@@ -134,8 +137,7 @@ fn thread_stats(local: &LocalCore, rows: &[Row; ROWS]) -> ThreadStats {
     // SAFETY: (I7) records are never freed; number, name and state are atomics.
     let record = unsafe { &*local.record() };
     let classes = class_stats(rows);
-    let own = local.resized().wrapping_sub(local.requested_on_the_way());
-    let requested = rows.iter().fold(own, |sum, row| sum.wrapping_add(row.requested));
+    let requested = rows.iter().fold(0_u64, |sum, row| sum.wrapping_add(row.requested));
     let state = match record.state() {
         threads::ThreadState::Live => ThreadState::Live,
         threads::ThreadState::Orphan => ThreadState::Orphan,

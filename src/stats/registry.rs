@@ -18,12 +18,17 @@ unsafe impl Send for Entry {}
 /// Locked to make and drop heaps and to read statistics, never to allocate.
 static HEAPS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-/// Lists a heap.
+/// Lists a heap. False when there is no memory for that.
 ///
 /// # Safety
 /// The heap stays until [`unregister`].
-pub(crate) unsafe fn register(core: NonNull<HeapCore>) {
-    HEAPS.lock().push(Entry(core));
+pub(crate) unsafe fn register(core: NonNull<HeapCore>) -> bool {
+    let mut heaps = HEAPS.lock();
+    if heaps.try_reserve(1).is_err() {
+        return false;
+    }
+    heaps.push(Entry(core));
+    true
 }
 
 /// Takes a heap off the list; waits for a snapshot that is being taken.
