@@ -31,6 +31,7 @@ impl Handle for &Heap {
         // SAFETY: passed on.
         unsafe { Heap::dealloc(self, block, layout) }
     }
+    #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: passed on.
         unsafe { Heap::realloc(self, block, old, new) }
@@ -50,6 +51,7 @@ impl Handle for LocalHeap<'_> {
         // SAFETY: passed on.
         unsafe { LocalHeap::dealloc(self, block, layout) }
     }
+    #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: passed on.
         unsafe { LocalHeap::realloc(self, block, old, new) }
@@ -71,6 +73,7 @@ impl Handle for Global {
         // SAFETY: passed on.
         unsafe { core::alloc::GlobalAlloc::dealloc(self, block, layout) }
     }
+    #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: passed on.
         unsafe { crate::global::realloc(block, old, new) }
@@ -102,6 +105,7 @@ unsafe fn deallocate(handle: &impl Handle, block: NonNull<u8>, layout: Layout) {
 
 /// # Safety
 /// `Allocator::grow`'s, or `shrink`'s.
+#[inline(always)]
 unsafe fn reallocate(
     handle: &impl Handle,
     block: NonNull<u8>,

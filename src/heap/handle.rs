@@ -366,8 +366,18 @@ impl Heap {
     /// # Safety
     /// (I1) `block` is a live block for `old` of this heap; the caller gives it up unless null comes
     /// back.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        let (id, local) = current_heap();
+        // SAFETY: (I7), (I6) as in `alloc`; (I1) passed on.
+        unsafe {
+            if id == self.id { (*local).realloc(block, old, new) } else { self.realloc_slow(block, old, new) }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_slow(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: (I7) as in `alloc_slow`; (I1) passed on.
         self.with_local(|local| unsafe { local.realloc(block, old, new) })
     }

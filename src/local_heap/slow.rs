@@ -39,7 +39,7 @@ impl LocalCore {
         unsafe {
             self.take_home();
             let current = &*self.current(class);
-            if current.live() == 0 && current.carved.get() as usize * current.block_size() > CARVE_BYTES {
+            if current.live() == 0 && current.carved.get() > carve_count(current.block_size()) {
                 self.start_over(current);
             }
             if current.refresh() {
@@ -195,7 +195,7 @@ impl LocalCore {
     unsafe fn carve(&self, chunk: &Chunk) {
         let size = chunk.block_size();
         let carved = chunk.carved.get();
-        let count = ((CARVE_BYTES / size).max(1) as u32).min(chunk.capacity.get() - carved);
+        let count = carve_count(size).min(chunk.capacity.get() - carved);
         debug_assert!(count > 0 && chunk.free.is_empty());
         // SAFETY: (I3) blocks from `carved` to `capacity` lie in the chunk and are nobody's.
         unsafe {
@@ -597,6 +597,11 @@ impl LocalCore {
     pub(crate) fn requested_on_the_way(&self) -> u64 {
         self.posted_requested.get().wrapping_sub(self.received_requested.get())
     }
+}
+
+/// Blocks of `size` bytes that are carved at a time.
+fn carve_count(size: usize) -> u32 {
+    (CARVE_BYTES / size.max(1)).max(1) as u32
 }
 
 /// The record of the run that `block` lies in.
