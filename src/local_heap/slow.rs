@@ -37,12 +37,15 @@ impl LocalCore {
     pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
-            self.take_home();
             let current = &*self.current(class);
             if current.live() == 0 && current.carved.get() > carve_count(current.block_size()) {
                 self.start_over(current);
             }
             if current.refresh() {
+                return self.blocks.alloc(class, size);
+            }
+            self.take_home();
+            if (*self.current(class)).refresh() {
                 return self.blocks.alloc(class, size);
             }
             if !self.refill(class) {
