@@ -75,6 +75,14 @@
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 
 #![cfg_attr(loom, allow(dead_code, reason = "models use parts of the types they drive"))]
+#![cfg_attr(
+    not(any(feature = "allocator-api2-02", feature = "allocator-api2-04")),
+    allow(
+        dead_code,
+        unused_macros,
+        reason = "the handles' own paths are reached through the allocator traits"
+    )
+)]
 
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use allocator_api2_02 as allocator_api2;
