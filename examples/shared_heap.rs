@@ -1,6 +1,8 @@
 //! One heap for many threads: `&Heap` in hashbrown and allocator-api2 collections, and what `stats`
 //! says about it.
 
+use std::sync::Barrier;
+
 use blockyard::allocator_api2::{boxed::Box, vec::Vec};
 use blockyard::{BuildError, Heap, ThreadState};
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -30,11 +32,17 @@ pub(crate) fn main() -> Result<(), BuildError> {
     // Each thread builds its part from its own blocks; this thread merges the parts, and frees
     // what the others allocated. Those blocks go home to their threads' chunks.
     let threads = 4;
+    let together = Barrier::new(threads);
     let mut whole: Index = HashMap::new_in(&heap);
     std::thread::scope(|scope| {
-        let heap = &heap;
-        let parts =
-            std::vec::Vec::from_iter((0..threads).map(|n| scope.spawn(move || index(heap, n, threads))));
+        let (heap, together) = (&heap, &together);
+        let work = |n| {
+            scope.spawn(move || {
+                together.wait(); // So that they are four, not one after the other.
+                index(heap, n, threads)
+            })
+        };
+        let parts: std::vec::Vec<_> = (0..threads).map(work).collect();
         for part in parts {
             for (word, lines) in part.join().expect("the thread does not panic") {
                 whole.entry(word).or_insert_with(|| Vec::new_in(heap)).extend(lines);
@@ -51,6 +59,7 @@ pub(crate) fn main() -> Result<(), BuildError> {
     let stats = heap.stats();
     println!("{stats}");
     assert!(stats.blocks.live() > 0 && stats.bytes.requested > 0);
+    assert!(stats.threads.len() >= threads);
     assert!(stats.threads.iter().any(|thread| thread.state == ThreadState::Live));
 
     drop((whole, answer));

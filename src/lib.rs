@@ -41,7 +41,10 @@
 //! | [`&Heap`](Heap) | containers that threads share | one thread-local read and a comparison |
 //! | [`LocalHeap`] | one thread's containers | none |
 //!
-//! All three are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
+//! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
+//! with one arena per thread, and [`FixedBuffer`] over bytes of your own.
+//!
+//! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
 //! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
 //!
 //! # What is served
@@ -66,6 +69,7 @@
 //! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
+//! | over any allocator | `arena/`, `fixed_buffer/` |
 //!
 //! # Features
 //!
