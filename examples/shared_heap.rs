@@ -38,8 +38,9 @@ pub(crate) fn main() -> Result<(), BuildError> {
         let (heap, together) = (&heap, &together);
         let work = |n| {
             scope.spawn(move || {
-                together.wait(); // So that they are four, not one after the other.
-                index(heap, n, threads)
+                let part = index(heap, n, threads);
+                together.wait(); // So that they are four at a time, not one after the other.
+                part
             })
         };
         let parts: std::vec::Vec<_> = (0..threads).map(work).collect();

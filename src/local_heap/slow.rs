@@ -38,7 +38,9 @@ impl LocalCore {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
             let current = &*self.current(class);
-            if current.live() == 0 && current.carved.get() > carve_count(current.block_size()) {
+            // More than was carved at once. (Not by `carve_count`: it divides.)
+            let carved = current.carved.get() as usize;
+            if carved > 1 && carved * current.block_size() > CARVE_BYTES && current.live() == 0 {
                 self.start_over(current);
             }
             if current.refresh() {
