@@ -9,8 +9,8 @@ use blockyard::allocator_api2::vec::Vec as HeapVec;
 use blockyard::{Global, Heap};
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
-use crate::support::Rng;
 use crate::support::reconcile::assert_empty;
+use crate::support::{Rng, team};
 
 type Map<K, V, A> = HashMap<K, V, DefaultHashBuilder, A>;
 
@@ -67,7 +67,7 @@ fn maps_grow_on_many_threads_and_go_on_one() {
 #[test]
 fn maps_grow_in_local_heaps() {
     let heap = Heap::new();
-    thread::scope(|scope| {
+    team(|scope| {
         for seed in 0..4 {
             let heap = &heap;
             scope.spawn(move || {
@@ -88,7 +88,7 @@ fn one_map_is_read_by_all_and_torn_apart_by_all() {
         values.extend(0..n % 50);
         map.insert(n, values.into_boxed_slice());
     }
-    thread::scope(|scope| {
+    team(|scope| {
         for first in 0..4 {
             let map = &map;
             scope.spawn(move || {
@@ -100,7 +100,7 @@ fn one_map_is_read_by_all_and_torn_apart_by_all() {
     });
     let mut entries = HeapVec::new_in(&heap);
     entries.extend(map);
-    thread::scope(|scope| {
+    team(|scope| {
         for _ in 0..4 {
             let mut part = entries.split_off(entries.len() - 1000);
             scope.spawn(move || {

@@ -11,7 +11,7 @@ use blockyard::{Global, Heap};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
-use crate::support::{KIB, MIB, Rng, layout};
+use crate::support::{KIB, MIB, Rng, layout, team};
 
 fn block(allocator: &impl Allocator, size: usize, seed: u64) -> Block {
     Block::new(allocator, layout(size, 16), seed.is_multiple_of(4), seed).expect("memory")
@@ -32,7 +32,7 @@ fn any_size(rng: &mut Rng) -> usize {
 fn exchange<A: Allocator + Copy + Send>(allocator: A) {
     const THREADS: usize = 4;
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<Block>()).unzip();
-    thread::scope(|scope| {
+    team(|scope| {
         for (n, inbox) in receivers.into_iter().enumerate() {
             let senders = senders.clone();
             scope.spawn(move || {
@@ -82,7 +82,7 @@ fn generations_of_threads_swap_blocks() {
     let heap = Heap::new();
     let slots: Vec<Mutex<Option<Block>>> = (0..200).map(|_| Mutex::new(None)).collect();
     for generation in 0..8 {
-        thread::scope(|scope| {
+        team(|scope| {
             for n in 0..4 {
                 let (heap, slots) = (&heap, &slots);
                 scope.spawn(move || {
@@ -159,7 +159,7 @@ fn a_queue_that_is_full_loses_nothing() {
             blocks.swap(n, rng.below(n + 1));
         }
         let barrier = Barrier::new(4);
-        thread::scope(|scope| {
+        team(|scope| {
             for _ in 0..4 {
                 let part = blocks.split_off(blocks.len() - COUNT / 4);
                 let (heap, barrier) = (&heap, &barrier);
@@ -255,7 +255,7 @@ fn blocks_outlive_their_threads() {
 #[test]
 fn zeroed_blocks_are_zero_whatever_comes_home() {
     let heap = Heap::new();
-    thread::scope(|scope| {
+    team(|scope| {
         let (send, inbox) = mpsc::sync_channel::<Block>(64);
         scope.spawn(|| {
             for block in inbox {

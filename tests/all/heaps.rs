@@ -11,7 +11,7 @@ use blockyard::{BuildError, Heap};
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_empty;
-use crate::support::{KIB, MIB, layout};
+use crate::support::{KIB, MIB, layout, team};
 
 fn block(allocator: &impl Allocator, size: usize) -> Block {
     Block::new(allocator, layout(size, 8), false, size as u64).expect("memory")
@@ -33,7 +33,7 @@ fn two_thousand_heaps_live_at_once() {
         assert!(!heaps[(n + 1) % heaps.len()].owns(block.start().as_ptr()));
     }
     // Half of them by another thread, which goes from heap to heap at every step.
-    thread::scope(|scope| {
+    team(|scope| {
         scope.spawn(|| {
             for heap in heaps.iter().chain(&heaps).step_by(2) {
                 free(&heap, [block(&heap, 50)]);

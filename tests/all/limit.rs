@@ -1,13 +1,11 @@
 //! `HeapBuilder::limit`: honoured, and no trap.
 
-use std::thread;
-
 use blockyard::allocator_api2::vec::Vec as HeapVec;
 use blockyard::{BuildError, Heap};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled};
-use crate::support::{KIB, MIB, Rng, layout};
+use crate::support::{KIB, MIB, Rng, layout, team};
 
 fn limited(bytes: usize) -> Heap {
     Heap::builder().limit(bytes).build().expect("memory")
@@ -112,7 +110,7 @@ fn threads_share_a_limit() {
     const LIMIT: usize = 16 * MIB;
     let heap = limited(LIMIT);
     for round in 0..4 {
-        thread::scope(|scope| {
+        team(|scope| {
             let heap = &heap;
             for thread in 0..4 {
                 scope.spawn(move || {
@@ -163,7 +161,7 @@ fn peaks_count_what_was_served() {
 #[test]
 fn peaks_count_what_was_served_on_other_threads() {
     let heap = Heap::new();
-    thread::scope(|scope| {
+    team(|scope| {
         scope.spawn(|| {
             (0..2000).for_each(|_| assert!(Block::new(&&heap, layout(1 << 60, 8), false, 0).is_none()))
         });

@@ -10,7 +10,7 @@ use blockyard::source::{FromAlloc, Purged};
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_empty;
-use crate::support::{KIB, MIB, Rng, layout};
+use crate::support::{KIB, MIB, Rng, layout, team};
 
 const KINDS: [Purged; 3] = [Purged::Zeroed, Purged::Unspecified, Purged::Kept];
 
@@ -157,7 +157,7 @@ fn a_heap_is_a_source_for_another() {
     let outer = Arc::new(Heap::new());
     let inner = Heap::builder().source(Inside(outer.clone())).build().expect("memory");
     let sizes = [1, 5000, 100 * KIB, 5 * MIB];
-    std::thread::scope(|scope| {
+    team(|scope| {
         for _ in 0..4 {
             scope.spawn(|| free(&inner, blocks(&inner, sizes)));
         }

@@ -9,7 +9,7 @@ use blockyard::{ClassKind, Heap, HeapStats, ThreadState};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
-use crate::support::{KIB, MIB, Rng, layout};
+use crate::support::{KIB, MIB, Rng, layout, team};
 
 fn block(heap: &Heap, size: usize) -> Block {
     Block::new(&heap, layout(size, 8), false, size as u64).expect("memory")
@@ -121,7 +121,7 @@ fn totals_reconcile_whenever_threads_are_quiet() {
     let heap = Heap::new();
     let barrier = Barrier::new(THREADS);
     let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<Block>()).unzip();
-    thread::scope(|scope| {
+    team(|scope| {
         let (heap, barrier) = (&heap, &barrier);
         for n in (0..THREADS).rev() {
             let inbox = receivers.pop().expect("one each");
@@ -161,9 +161,8 @@ fn totals_reconcile_whenever_threads_are_quiet() {
         }
         drop(senders);
     });
-    // The scope does not wait for the ends of its threads' locals: what they hold is queued still.
-    assert_reconciled(&heap.stats());
-    assert_eq!(heap.stats().blocks.live(), 0);
+    assert_empty(&heap.stats());
+    assert_sent_is_received(&heap.stats());
 }
 
 /// Readings taken all the time, while threads allocate, free for each other, end and begin.

@@ -7,12 +7,36 @@ pub(crate) mod probe;
 pub(crate) mod reconcile;
 
 use std::alloc::Layout;
+use std::cell::RefCell;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 
 pub(crate) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("tests ask for valid layouts")
+}
+
+/// Threads that are waited for to their very end.
+pub(crate) struct Team<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    threads: RefCell<Vec<ScopedJoinHandle<'scope, ()>>>,
+}
+
+impl<'scope> Team<'scope, '_> {
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'scope) {
+        self.threads.borrow_mut().push(self.scope.spawn(work));
+    }
+}
+
+/// A [`thread::scope`] whose end waits for the ends of its threads' locals as well. Until then what
+/// the threads hold of a heap is on its way home, and statistics are a little blurred.
+pub(crate) fn team<'env>(work: impl for<'scope> FnOnce(&Team<'scope, 'env>)) {
+    thread::scope(|scope| {
+        let team = Team { scope, threads: RefCell::default() };
+        work(&team);
+        team.threads.into_inner().into_iter().for_each(|thread| thread.join().expect("checks hold"));
+    });
 }
 
 /// A sequence of numbers that differs by seed and is the same in every run.
