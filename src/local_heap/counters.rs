@@ -1,6 +1,6 @@
 //! What a local heap has counted, apart from what its chunks count themselves.
 
-use crate::raw::chunk::Counter;
+use crate::raw::counts::Counter;
 use crate::size_class::CLASSES;
 
 /// Row of blocks that are runs of whole chunks.

@@ -1,7 +1,7 @@
 //! A local heap: one thread's private part of a heap.
 //!
-//! [`BlockCache`] is the fast path: the current chunk of every class. [`LocalCore`] is the rest: the
-//! slow path, the lists of chunks, the outbox for foreign blocks, the inbox where other threads
+//! [`BlockCache`] is the fast path: free blocks of every class. [`LocalCore`] is the rest: the slow path,
+//! the current chunk of every class, the lists of chunks, the outbox for foreign blocks, the inbox where other threads
 //! return ours, and the counters.
 //!
 //! ```text
@@ -30,25 +30,34 @@ pub(crate) use self::free::{free_layout, free_unsized, usable_size};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
 use crate::heap::HeapCore;
-use crate::raw::chunk::{Chunk, Counter, EMPTY};
+use crate::raw::chunk::{Chunk, EMPTY};
+use crate::raw::counts::{Counter, Tally};
+use crate::raw::free_list::FreeList;
 use crate::raw::return_queue::ReturnQueue;
 use crate::size_class::CLASSES;
 use crate::threads::ThreadRecord;
 
-/// The current chunk of every class.
+/// Free blocks of every class, each from the class's current chunk.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct BlockCache {
-    current: [Cell<*const Chunk>; CLASSES],
+    classes: [ClassCache; CLASSES],
 }
 
-/// The cache of a thread that has none yet: every chunk in it is the empty one.
+/// Free blocks of one class, and the count of those taken from here.
+#[derive(Debug)]
+struct ClassCache {
+    free: FreeList,
+    taken: Tally,
+}
+
+/// The cache of a thread that has none yet: "not initialised" and "used up" are one branch.
 pub(crate) static EMPTY_CACHE: EmptyCache = EmptyCache(BlockCache::new());
 
 pub(crate) struct EmptyCache(BlockCache);
 
-// SAFETY: its cells are written by the slow path of a local heap only, and this cache is not part
-// of one.
+// SAFETY: its cells are written when a block is taken, of which it has none, and by the slow path of
+// the local heap that a cache is part of, which this one is not.
 unsafe impl Sync for EmptyCache {}
 
 impl EmptyCache {
@@ -59,7 +68,7 @@ impl EmptyCache {
 
 impl BlockCache {
     const fn new() -> Self {
-        Self { current: [const { Cell::new(EMPTY.as_ptr()) }; CLASSES] }
+        Self { classes: [const { ClassCache { free: FreeList::new(), taken: Tally::new() } }; CLASSES] }
     }
 
     /// A block of `class` for a request of `size` bytes; null when the slow path must find one.
@@ -69,8 +78,27 @@ impl BlockCache {
     #[inline(always)]
     pub(crate) unsafe fn alloc(&self, class: usize, size: usize) -> *mut u8 {
         debug_assert!(class < CLASSES);
-        // SAFETY: (I4) a current chunk is a chunk of this local heap, or the empty one.
-        unsafe { (*self.current.get_unchecked(class).get()).pop(size).cast() }
+        // SAFETY: as the caller promises.
+        let cache = unsafe { self.classes.get_unchecked(class) };
+        let block = cache.free.pop();
+        if !block.is_null() {
+            cache.taken.count(size);
+        }
+        block.cast()
+    }
+
+    fn is_empty(&self, class: usize) -> bool {
+        self.classes[class].free.is_empty()
+    }
+
+    /// Blocks of `class` at hand, counted one by one.
+    fn len(&self, class: usize) -> u64 {
+        self.classes[class].free.count()
+    }
+
+    /// Blocks of `class` taken from here and not in the totals yet, and the bytes requested for them.
+    pub(crate) fn taken(&self, class: usize) -> (u64, u64) {
+        self.classes[class].taken.get()
     }
 
     /// The local heap that this cache is part of; `None` for the static empty cache.
@@ -89,6 +117,8 @@ impl BlockCache {
 pub(crate) struct LocalCore {
     /// First, so that a pointer to it is a pointer to the whole.
     blocks: BlockCache,
+    /// The chunk that each class's blocks come from, or the empty one.
+    current: [Cell<*const Chunk>; CLASSES],
     heap: *const HeapCore,
     record: *const ThreadRecord,
     /// Chunks with free blocks that are not current, per class.
@@ -131,6 +161,7 @@ impl LocalCore {
     pub(crate) unsafe fn init(place: *mut Self, heap: *const HeapCore, record: *const ThreadRecord) {
         let value = Self {
             blocks: BlockCache::new(),
+            current: [const { Cell::new(EMPTY.as_ptr()) }; CLASSES],
             heap,
             record,
             available: [const { ChunkList::new() }; CLASSES],

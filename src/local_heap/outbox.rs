@@ -14,7 +14,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use super::LocalCore;
 use super::slow::{count_posted, post};
 use crate::config::{CHAIN_BLOCKS, MIXED_BLOCKS, OUTBOX_BYTES, OUTBOX_OWNERS, OUTBOX_SLOTS, SHORT_CHAIN};
-use crate::raw::chunk::{Chunk, Counter};
+use crate::raw::chunk::Chunk;
+use crate::raw::counts::Counter;
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::Chain;
 

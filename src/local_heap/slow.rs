@@ -7,7 +7,7 @@ use super::LocalCore;
 use super::counters::{SPAN_ROW, Totals};
 use super::outbox::Outbox;
 use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
-use crate::raw::chunk::{Chunk, Counter, EMPTY, State};
+use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
 use crate::raw::segment::{Kind, Segment};
@@ -37,17 +37,21 @@ impl LocalCore {
     pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
-            let current = &*self.current(class);
+            let current = &*self.current[class].get();
             // More than was carved at once. (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
-            if carved > 1 && carved * current.block_size() > CARVE_BYTES && current.live() == 0 {
-                self.start_over(current);
+            if carved > 1 && carved * current.block_size() > CARVE_BYTES && current.outstanding() == 0 {
+                // Its blocks are linked as the program freed them. Carved anew they come in order, a
+                // page at a time, and a page stays in the first cache.
+                current.recent.clear();
+                current.carved.set(0);
+                current.fresh.set(false);
             }
-            if current.refresh() {
+            if self.refresh(class) {
                 return self.blocks.alloc(class, size);
             }
             self.take_home();
-            if (*self.current(class)).refresh() {
+            if self.refresh(class) {
                 return self.blocks.alloc(class, size);
             }
             if !self.refill(class) {
@@ -88,26 +92,25 @@ impl LocalCore {
         // SAFETY: (I4) the chunk is ours or the empty one, whose capacity is 0.
         unsafe {
             self.take_home();
-            if !(*self.current(class)).refresh() {
-                let exhausted = (*self.current(class)).carved.get() == (*self.current(class)).capacity.get();
-                if exhausted && self.available[class].is_empty() {
-                    self.replace_current(class)?;
-                }
-            }
-            let chunk = &*self.current(class);
-            let carved = chunk.carved.get();
-            if !chunk.fresh.get() || !chunk.free.is_empty() || carved == chunk.capacity.get() {
+            if self.refresh(class) {
                 return None;
             }
-            chunk.carved.set(carved + 1);
-            chunk.allocated.add(1);
-            chunk.requested.add(size as u64);
+            let current = &*self.current[class].get();
+            if current.carved.get() == current.capacity.get() && self.available[class].is_empty() {
+                self.replace_current(class)?;
+            }
+            let chunk = &*self.current[class].get();
+            let carved = chunk.carved.get();
+            if !chunk.fresh.get() || carved == chunk.capacity.get() || !self.blocks.is_empty(class) {
+                return None;
+            }
+            self.moving(|| {
+                chunk.carved.set(carved + 1);
+                chunk.hand_over(1);
+                self.blocks.classes[class].taken.count(size);
+            });
             Some(Segment::chunk_start(chunk).add(carved as usize * chunk.block_size()))
         }
-    }
-
-    fn current(&self, class: usize) -> *const Chunk {
-        self.blocks.current[class].get()
     }
 
     /// Makes the current chunk of `class` one with a linked block.
@@ -115,21 +118,18 @@ impl LocalCore {
         // Blocks that are free already come before memory that was never touched.
         // SAFETY: (I4) listed and current chunks are ours.
         unsafe {
-            let current = &*self.current(class);
+            let current = &*self.current[class].get();
             if current.carved.get() == 0 && current.capacity.get() != 0 {
                 // New, and only looked at for zeroed memory so far.
-                self.carve(current);
+                self.carve(class);
             } else if let Some(next) = self.available[class].pop_front() {
                 self.leave_current(class);
                 self.make_current(class, next);
-            } else if (*self.current(class)).carved.get() == (*self.current(class)).capacity.get()
-                && self.replace_current(class).is_none()
-            {
+            } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none() {
                 return false;
             }
-            let chunk = &*self.current(class);
-            if !chunk.refresh() {
-                self.carve(chunk);
+            if !self.refresh(class) {
+                self.carve(class);
             }
             true
         }
@@ -146,34 +146,37 @@ impl LocalCore {
         Some(())
     }
 
-    /// Ends the current chunk's time as such: it has no linked block.
+    /// Ends the current chunk's time as such.
     unsafe fn leave_current(&self, class: usize) {
-        let current = self.current(class);
+        // SAFETY: (I7) passed on.
+        unsafe { self.put_back(class) };
+        let current = self.current[class].replace(EMPTY.as_ptr());
         if current == EMPTY.as_ptr() {
             return;
         }
         // SAFETY: (I4) ours.
         let chunk = unsafe { &*current };
-        let unpinned = chunk.allocated.get() - 1;
-        if chunk.carved.get() == chunk.capacity.get() {
-            // Full: the `REOPEN`th block that comes back makes `freed` meet `allocated`.
-            let reopen = (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX);
-            let trigger = chunk.freed.get() + u64::from(reopen);
-            self.moving(|| {
+        let full = chunk.carved.get() == chunk.capacity.get() && chunk.recent.is_empty();
+        self.moving(|| {
+            chunk.countdown.lower(1);
+            chunk.set_state(State::Available);
+            if full {
+                let reopen = (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX);
+                chunk.withheld.set(u64::from(chunk.capacity.get() - reopen));
+                chunk.countdown.lower(chunk.withheld.get());
                 chunk.set_state(State::Full);
-                chunk.allocated.set(trigger);
-                chunk.withheld.set(unpinned - trigger);
-            });
-        } else {
-            self.moving(|| {
-                chunk.set_state(State::Available);
-                chunk.allocated.set(unpinned);
-            });
-            // SAFETY: (I4) ours, in no list.
-            unsafe { self.available[class].push_back(chunk) };
+            }
+        });
+        // SAFETY: (I4) ours, in no list.
+        unsafe {
+            if chunk.countdown.is_over() {
+                // All of it came back while a source was asked for another chunk.
+                self.give_up(chunk);
+            } else if !full {
+                chunk.check();
+                self.available[class].push_back(chunk);
+            }
         }
-        self.blocks.current[class].set(EMPTY.as_ptr());
-        chunk.check();
     }
 
     unsafe fn make_current(&self, class: usize, chunk: *const Chunk) {
@@ -181,27 +184,71 @@ impl LocalCore {
         let chunk = unsafe { &*chunk };
         self.moving(|| {
             chunk.set_state(State::Current);
-            chunk.allocated.add(1);
+            chunk.countdown.raise(1);
         });
-        self.blocks.current[class].set(chunk);
+        self.current[class].set(chunk);
         chunk.check();
     }
 
-    /// Forgets the free blocks of a chunk that has no others. They are linked as the program freed
-    /// them; carved anew they come in order, a page at a time, and a page stays in the first cache.
-    unsafe fn start_over(&self, chunk: &Chunk) {
-        chunk.free.clear();
-        chunk.recent.clear();
-        chunk.carved.set(0);
-        chunk.fresh.set(false);
+    /// Makes sure that the block cache has blocks of `class`, if any came back to the current chunk.
+    /// Returns whether it has.
+    #[inline]
+    unsafe fn refresh(&self, class: usize) -> bool {
+        if !self.blocks.is_empty(class) {
+            return true;
+        }
+        // SAFETY: (I4) ours, or the empty one.
+        let chunk = unsafe { &*self.current[class].get() };
+        let cache = &self.blocks.classes[class];
+        if cache.taken.is_enough() {
+            self.settle_taken(class);
+        }
+        if chunk.countdown.is_enough() {
+            self.settle(chunk);
+        }
+        if chunk.recent.is_empty() {
+            return false;
+        }
+        self.moving(|| {
+            cache.free.take_over(&chunk.recent);
+            chunk.hand_over(chunk.carved.get() - chunk.outstanding() as u32);
+        });
+        true
     }
 
-    /// Links the next page of blocks that were never used.
-    unsafe fn carve(&self, chunk: &Chunk) {
+    /// Moves what the block cache counted to totals that have no bounds.
+    #[cold]
+    fn settle_taken(&self, class: usize) {
+        let (totals, taken) = (&self.totals[class], &self.blocks.classes[class].taken);
+        self.moving(|| {
+            let (blocks, bytes) = taken.get();
+            totals.allocated.add(blocks);
+            totals.requested.add(bytes);
+            taken.clear();
+        });
+    }
+
+    /// Moves what came back to a chunk to totals that have no bounds.
+    #[cold]
+    fn settle(&self, chunk: &Chunk) {
+        let totals = &self.totals[chunk.class()];
+        self.moving(|| {
+            let came_back = chunk.came_back();
+            totals.freed.add(came_back);
+            totals.released.add(chunk.countdown.bytes());
+            chunk.handed.set(chunk.handed.get() - came_back);
+            chunk.countdown.clear_bytes();
+        });
+    }
+
+    /// Links the next page of blocks of the current chunk that were never used.
+    unsafe fn carve(&self, class: usize) {
+        // SAFETY: (I4) ours: the caller made sure that it has blocks to carve.
+        let chunk = unsafe { &*self.current[class].get() };
         let size = chunk.block_size();
         let carved = chunk.carved.get();
         let count = carve_count(size).min(chunk.capacity.get() - carved);
-        debug_assert!(count > 0 && chunk.free.is_empty());
+        debug_assert!(count > 0 && self.blocks.is_empty(class));
         // SAFETY: (I3) blocks from `carved` to `capacity` lie in the chunk and are nobody's.
         unsafe {
             let first = Segment::chunk_start(chunk).add(carved as usize * size);
@@ -211,9 +258,12 @@ impl LocalCore {
                 Block::set_next(block.cast(), next.cast());
                 block = next;
             }
-            chunk.free.splice(first.cast(), block.cast());
+            self.blocks.classes[class].free.splice(first.cast(), block.cast());
         }
-        chunk.carved.set(carved + count);
+        self.moving(|| {
+            chunk.carved.set(carved + count);
+            chunk.hand_over(count);
+        });
     }
 
     /// An empty chunk of `class`: from the cache, else from the heap's pool.
@@ -232,13 +282,13 @@ impl LocalCore {
             // A chunk that was of this class before has its blocks linked still. Not so a run: parts
             // of it may have served others since.
             if span != 1 || record.class() != class || record.carved.get() == 0 {
-                record.free.clear();
                 record.recent.clear();
                 record.carved.set(0);
                 record.fresh.set(clean);
                 record.set_class(class, block_size(class));
                 record.capacity.set((span * CHUNK_SIZE / block_size(class)) as u32);
             }
+            record.countdown.reset();
             record.set_local(self);
             (*segment).owners[index].store(self.record.cast_mut(), Ordering::Relaxed);
         }
@@ -257,7 +307,7 @@ impl LocalCore {
             if chunk.state() == State::Full {
                 self.reopen(chunk);
             }
-            if chunk.freed.get() == chunk.allocated.get() && chunk.state() == State::Available {
+            if chunk.countdown.is_over() && chunk.state() == State::Available {
                 self.available[chunk.class()].remove(chunk);
                 self.give_up(chunk);
             }
@@ -267,7 +317,7 @@ impl LocalCore {
     /// A full chunk has a free block again.
     unsafe fn reopen(&self, chunk: &Chunk) {
         self.moving(|| {
-            chunk.allocated.add(chunk.withheld.get());
+            chunk.countdown.raise(chunk.withheld.get());
             chunk.withheld.set(0);
             chunk.set_state(State::Available);
         });
@@ -277,18 +327,8 @@ impl LocalCore {
 
     /// Lets go of a chunk that is empty and in no list.
     unsafe fn give_up(&self, chunk: &Chunk) {
-        let totals = &self.totals[chunk.class()];
         self.moving(|| {
-            let moves: [(&Counter, &Counter); 4] = [
-                (&totals.allocated, &chunk.allocated),
-                (&totals.freed, &chunk.freed),
-                (&totals.requested, &chunk.requested),
-                (&totals.released, &chunk.released),
-            ];
-            for (total, part) in moves {
-                total.add(part.get());
-                part.set(0);
-            }
+            self.settle(chunk);
             chunk.set_state(State::Cached);
         });
         chunk.check();
@@ -401,8 +441,7 @@ impl LocalCore {
             debug_assert!(ptr::eq(chunk.local(), self));
             self.moving(|| {
                 chunk.recent.splice(chain.head, chain.tail);
-                chunk.freed.add(u64::from(chain.count));
-                chunk.released.add(chain.requested);
+                chunk.countdown.count(u64::from(chain.count), chain.requested);
                 self.totals[chunk.class()].received.add(u64::from(chain.count));
                 self.received_requested.add(chain.requested);
             });
@@ -472,23 +511,35 @@ impl LocalCore {
         }
     }
 
+    /// Puts the block cache's blocks of `class` back into the current chunk.
+    unsafe fn put_back(&self, class: usize) {
+        // SAFETY: (I4) ours.
+        let chunk = unsafe { &*self.current[class].get() };
+        let free = &self.blocks.classes[class].free;
+        if free.is_empty() {
+            return;
+        }
+        self.moving(|| {
+            while !free.is_empty() {
+                // SAFETY: (I1) blocks in the cache are free, and of the current chunk.
+                unsafe { chunk.recent.push(free.pop()) };
+                chunk.handed.set(chunk.handed.get() - 1);
+                chunk.countdown.lower(1);
+            }
+        });
+    }
+
     /// Gives back every chunk that is empty.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
     unsafe fn trim(&self) {
         for class in 0..self.available.len() {
-            let current = self.current(class);
+            let current = self.current[class].get();
             // SAFETY: (I4) current and cached chunks are ours; the empty one stays.
             unsafe {
-                if current != EMPTY.as_ptr() && (*current).live() == 0 {
-                    let chunk = &*current;
-                    self.blocks.current[class].set(EMPTY.as_ptr());
-                    self.moving(|| {
-                        chunk.set_state(State::Available);
-                        chunk.allocated.set(chunk.allocated.get() - 1);
-                    });
-                    self.give_up(chunk);
+                if current != EMPTY.as_ptr() && (*current).outstanding() == self.blocks.len(class) {
+                    self.leave_current(class);
                 }
             }
         }

@@ -54,6 +54,17 @@ impl FreeList {
         self.head.get().is_null()
     }
 
+    /// Blocks on the list, counted one by one.
+    pub(crate) fn count(&self) -> u64 {
+        let (mut count, mut block) = (0, self.head.get());
+        while !block.is_null() {
+            count += 1;
+            // SAFETY: (I1) blocks on the list are free and held by the list's thread.
+            block = unsafe { Block::next(block) };
+        }
+        count
+    }
+
     /// Takes all of `other`'s blocks in place of its own, of which there are none.
     pub(crate) fn take_over(&self, other: &Self) {
         debug_assert!(self.is_empty());

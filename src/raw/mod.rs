@@ -1,6 +1,7 @@
 //! The unsafe floor: blocks, chunks, segments, and where they come from.
 
 pub(crate) mod chunk;
+pub(crate) mod counts;
 pub(crate) mod free_list;
 pub(crate) mod return_queue;
 #[cfg(not(loom))]

@@ -9,7 +9,8 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::chunk::{Chunk, Counter};
+use super::chunk::Chunk;
+use super::counts::Counter;
 use crate::config::{CHUNK_SHIFT, CHUNK_SIZE, CHUNKS_PER_SEGMENT, SEGMENT_SIZE};
 use crate::heap::HeapCore;
 use crate::local_heap::LocalCore;

@@ -83,14 +83,13 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
     for (local, rows) in locals.iter().zip(&mut rows) {
         for (at, row) in rows.iter_mut().enumerate() {
             let totals = local.totals(at);
-            row.blocks.allocated = totals.allocated.get();
             row.blocks.freed = totals.freed.get();
             row.blocks.returned = totals.returned.get();
             row.blocks.received = totals.received.get();
             if at < CLASSES {
                 row.blocks.queued = local.posted(at).saturating_sub(row.blocks.received);
             }
-            row.requested = totals.requested.get().wrapping_sub(totals.released.get());
+            row.requested = totals.released.get().wrapping_neg();
             row.block_bytes = totals.block_bytes.get();
         }
         // Of no class; within the reading, so that what comes home meanwhile is not counted twice.
@@ -107,10 +106,8 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
             }
             if let (Some(&at), 0..CLASSES) = (index.get(&chunk.local()), chunk.class()) {
                 let row = &mut rows[at][chunk.class()];
-                row.blocks.allocated = row.blocks.allocated.wrapping_add(chunk.allocated_total());
-                row.blocks.freed = row.blocks.freed.wrapping_add(chunk.freed.get());
-                let live = chunk.requested.get().wrapping_sub(chunk.released.get());
-                row.requested = row.requested.wrapping_add(live);
+                row.blocks.freed = row.blocks.freed.wrapping_add(chunk.came_back());
+                row.requested = row.requested.wrapping_sub(chunk.countdown.bytes());
             }
         }
     });
@@ -124,7 +121,14 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
             }
         }
     });
-    for rows in &mut rows {
+    // What was taken is read last, so that no block is seen to come back that was not seen to go.
+    for (local, rows) in locals.iter().zip(&mut rows) {
+        for (at, row) in rows.iter_mut().enumerate() {
+            let totals = local.totals(at);
+            let (blocks, bytes) = if at < CLASSES { local.blocks().taken(at) } else { (0, 0) };
+            row.blocks.allocated = totals.allocated.get().wrapping_add(blocks);
+            row.requested = row.requested.wrapping_add(totals.requested.get().wrapping_add(bytes));
+        }
         for (class, row) in rows.iter_mut().enumerate().take(CLASSES) {
             row.blocks.freed = row.blocks.freed.wrapping_add(row.blocks.queued);
             row.block_bytes = row.blocks.live().wrapping_mul(block_size(class) as u64);
