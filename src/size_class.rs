@@ -17,8 +17,9 @@ pub(crate) const CLASSES: usize = FINE_CLASSES + 9 * 8;
 /// Requests up to this many bytes find their class in a table.
 const TABLE_MAX: usize = 1024;
 
-/// `size.div_ceil(8)` to class, for sizes up to [`TABLE_MAX`].
-static TABLE: [u8; TABLE_MAX / 8 + 1] = {
+/// `size.div_ceil(8)` to class, for sizes up to [`TABLE_MAX`]. Not a static: where the size is known, the
+/// class should be so too, also in other crates.
+const TABLE: &[u8; TABLE_MAX / 8 + 1] = &{
     let mut table = [0; TABLE_MAX / 8 + 1];
     let mut i = 0;
     while i < table.len() {
