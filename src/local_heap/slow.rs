@@ -35,7 +35,7 @@ impl LocalCore {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
-        // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
+        // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
             let current = &*self.current[class].get();
             // More than was carved at once. (Not by `carve_count`: it divides.)
@@ -47,14 +47,17 @@ impl LocalCore {
                 current.carved.set(0);
                 current.fresh.set(false);
             }
-            if self.refresh(class) {
-                return self.blocks.alloc(class, size);
-            }
+            if self.refresh(class) { self.blocks.alloc(class, size) } else { self.alloc_slower(class, size) }
+        }
+    }
+
+    /// A block of `class` when none came back to the current chunk; null when out of memory.
+    #[inline(never)]
+    unsafe fn alloc_slower(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
+        unsafe {
             self.take_home();
-            if self.refresh(class) {
-                return self.blocks.alloc(class, size);
-            }
-            if !self.refill(class) {
+            if !self.refresh(class) && !self.refill(class) {
                 self.relieve();
                 if !self.refill(class) {
                     return ptr::null_mut();
@@ -192,7 +195,7 @@ impl LocalCore {
 
     /// Makes sure that the block cache has blocks of `class`, if any came back to the current chunk.
     /// Returns whether it has.
-    #[inline]
+    #[inline(always)]
     unsafe fn refresh(&self, class: usize) -> bool {
         if !self.blocks.is_empty(class) {
             return true;
@@ -211,7 +214,8 @@ impl LocalCore {
         }
         self.moving(|| {
             cache.free.take_over(&chunk.recent);
-            chunk.hand_over(chunk.carved.get() - chunk.outstanding() as u32);
+            // What is left of a current chunk's countdown is what is outstanding.
+            chunk.hand_over(chunk.carved.get() - chunk.countdown.left() as u32);
         });
         true
     }
@@ -348,18 +352,19 @@ impl LocalCore {
     /// Runs `f`, which moves counts about; readers of statistics try again meanwhile.
     fn moving(&self, f: impl FnOnce()) {
         use core::sync::atomic::fence;
-        if self.version.get() % 2 == 1 {
+        let version = self.version.get();
+        if version % 2 == 1 {
             // Part of a larger move.
             return f();
         }
-        self.version.add(1);
+        self.version.set(version + 1);
         // ORDER: Release fences around the moves, pairing with the Acquire fences of the reader in
         // `HeapCore::snapshot`: a reader that sees any moved count sees the odd version, and one
         // that sees the even version after sees all moves.
         fence(Ordering::Release);
         f();
         fence(Ordering::Release);
-        self.version.add(1);
+        self.version.set(version + 2);
     }
 
     /// Looks at the inbox on the way to a new block.
