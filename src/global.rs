@@ -105,6 +105,17 @@ fn with_local(f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
     }
 }
 
+/// The block cache has no block of `class`, which is the layout's.
+#[cold]
+#[inline(never)]
+fn alloc_missed(class: usize, layout: Layout) -> *mut u8 {
+    match BlockCache::local(current_blocks()) {
+        // SAFETY: (I7) this thread's own local heap, or a leased one.
+        Some(local) => unsafe { (*local).alloc_slow(class, layout.size()) },
+        None => alloc_slow(layout),
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn alloc_slow(layout: Layout) -> *mut u8 {
@@ -122,11 +133,10 @@ unsafe impl GlobalAlloc for Global {
             let class = class_of(size);
             // SAFETY: (I7) the binding's cache is of the record this thread holds, or the empty one.
             let block = unsafe { (*current_blocks()).alloc(class, layout.size()) };
-            if !block.is_null() {
-                return block;
-            }
+            if block.is_null() { alloc_missed(class, layout) } else { block }
+        } else {
+            alloc_slow(layout)
         }
-        alloc_slow(layout)
     }
 
     #[inline(always)]
