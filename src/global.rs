@@ -2,8 +2,9 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
+use core::sync::atomic::{AtomicU8, Ordering};
 
-use crate::config::MAX_CLASS_SIZE;
+use crate::config::{MAX_CLASS_SIZE, SEGMENT_SIZE};
 use crate::heap::{GLOBAL, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
@@ -53,25 +54,64 @@ impl Global {
     /// blockyard::Global.flush();
     /// ```
     pub fn flush(&self) {
-        if let Some(local) = local() {
+        if let Some(local) = own() {
             // SAFETY: (I7) this thread's own local heap; (I6) it lives for ever.
             unsafe { (*local).flush() };
         }
     }
 }
 
-/// This thread's local heap behind `Global`; `None` when there can be none.
+/// This thread's local heap behind `Global`, wherever that is routed to; `None` when there can be none.
 #[inline]
-pub(crate) fn local() -> Option<*const LocalCore> {
-    BlockCache::local(current_blocks()).or_else(bind)
+pub(crate) fn own() -> Option<*const LocalCore> {
+    let own = binding(|binding| binding.global.get());
+    if own.is_null() { bind() } else { Some(own) }
+}
+
+/// Where `Global` takes blocks from: this thread's own local heap, or the one that it is routed to.
+#[inline]
+fn local() -> Option<*const LocalCore> {
+    BlockCache::local(current_blocks()).or_else(|| {
+        let own = own()?;
+        // The cache is the first field.
+        binding(|binding| binding.blocks.set(own.cast()));
+        Some(own)
+    })
 }
 
 #[cold]
 fn bind() -> Option<*const LocalCore> {
-    let local = GLOBAL.local()?;
-    // The cache is the first field.
-    binding(|binding| binding.blocks.set(local.cast()));
-    Some(local)
+    let own = GLOBAL.local()?;
+    binding(|binding| binding.global.set(own));
+    Some(own)
+}
+
+/// Whether `Global` is the program's global allocator.
+pub(crate) fn is_installed() -> bool {
+    /// 0 is "not known yet".
+    static INSTALLED: AtomicU8 = AtomicU8::new(0);
+    const YES: u8 = 1;
+    const NO: u8 = 2;
+    // ORDER: Relaxed: whoever looks for himself finds the same.
+    match INSTALLED.load(Ordering::Relaxed) {
+        0 => {
+            // Nothing is routed before this is known, so what comes from `Global` is `GLOBAL`'s.
+            let layout = Layout::new::<u64>();
+            // SAFETY: the layout is not empty; the block is freed as it was made. Where it could see that
+            // nobody looks, the compiler would leave the pair out.
+            let installed = unsafe {
+                let block = core::hint::black_box(std::alloc::alloc(layout));
+                let installed = GLOBAL.owns(block);
+                if !block.is_null() {
+                    std::alloc::dealloc(block, layout);
+                }
+                installed
+            };
+            INSTALLED.store(if installed { YES } else { NO }, Ordering::Relaxed);
+            installed
+        }
+        known => known == YES,
+    }
 }
 
 /// Resizes a block of `GLOBAL`; null when out of memory.
@@ -83,8 +123,8 @@ pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
     unsafe {
         match BlockCache::local(current_blocks()) {
-            Some(local) => (*local).realloc(block, old, new),
-            None => realloc_slow(block, old, new),
+            Some(local) if is_routable(old) && is_routable(new) => (*local).realloc(block, old, new),
+            _ => realloc_slow(block, old, new),
         }
     }
 }
@@ -92,15 +132,27 @@ pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u
 #[cold]
 #[inline(never)]
 unsafe fn realloc_slow(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+    let rarer = if is_routable(old) { new } else { old };
     // SAFETY: (I7) and (I1) as in `realloc`.
-    with_local(|local| unsafe { local.realloc(block, old, new) })
+    with_local(rarer, |local| unsafe { local.realloc(block, old, new) })
 }
 
-/// Runs `f` on this thread's local heap, bound to the thread if that can be.
-fn with_local(f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
-    match local() {
-        // SAFETY: (I6) as in `bind`.
-        Some(local) => f(unsafe { &*local }),
+/// Blocks that are aligned to segments are looked for in `GLOBAL` when they are freed.
+#[inline(always)]
+fn is_routable(layout: Layout) -> bool {
+    layout.align() < SEGMENT_SIZE
+}
+
+/// Runs `f`, which serves a request for `layout`, on the local heap that `Global` takes blocks from.
+fn with_local(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
+    match if is_routable(layout) { local() } else { own() } {
+        // SAFETY: (I6) this thread's local heap lives for ever, and one it is routed to as long as the
+        // route, since that borrows its heap.
+        Some(local) => unsafe {
+            let block = f(&*local);
+            (*local).heap().report_limit();
+            block
+        },
         None => GLOBAL.with_local(f).unwrap_or(ptr::null_mut()),
     }
 }
@@ -111,7 +163,11 @@ fn with_local(f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
 fn alloc_missed(class: usize, layout: Layout) -> *mut u8 {
     match BlockCache::local(current_blocks()) {
         // SAFETY: (I7) this thread's own local heap, or a leased one.
-        Some(local) => unsafe { (*local).alloc_slow(class, layout.size()) },
+        Some(local) => unsafe {
+            let block = (*local).alloc_slow(class, layout.size());
+            (*local).heap().report_limit();
+            block
+        },
         None => alloc_slow(layout),
     }
 }
@@ -120,7 +176,7 @@ fn alloc_missed(class: usize, layout: Layout) -> *mut u8 {
 #[inline(never)]
 fn alloc_slow(layout: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one.
-    with_local(|local| unsafe { local.alloc(layout) })
+    with_local(layout, |local| unsafe { local.alloc(layout) })
 }
 
 // SAFETY: blocks are at least as long and as aligned as their layout, nobody else's until they are
@@ -148,7 +204,7 @@ unsafe impl GlobalAlloc for Global {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: (I7) this thread's own local heap, or a leased one.
-        with_local(|local| unsafe { local.alloc_zero(layout) })
+        with_local(layout, |local| unsafe { local.alloc_zero(layout) })
     }
 
     #[inline]

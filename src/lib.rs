@@ -120,7 +120,7 @@ mod stats;
 #[cfg(not(loom))]
 pub use self::{
     global::Global,
-    heap::{BuildError, Heap, HeapBuilder, LocalHeap},
+    heap::{BuildError, Heap, HeapBuilder, LimitExceeded, LocalHeap, RouteError},
     stats::{
         BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState,
         ThreadStats, stats,

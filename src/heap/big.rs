@@ -74,7 +74,7 @@ impl HeapCore {
     fn new_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         // First the source, then the charge: a request that no source can meet must not show in the
         // peaks that other threads raise meanwhile. But nothing is reserved that the limit rules out.
-        if plan.size > self.limit.saturating_sub(self.in_use.now()) {
+        if plan.size > self.settings.limit.saturating_sub(self.in_use.now()) && !self.limit_is_soft() {
             return None;
         }
         let source = self.source();
@@ -158,14 +158,19 @@ impl HeapCore {
     /// # Safety
     /// (I1) The caller gives up the segment's block.
     pub(crate) unsafe fn free_big(&self, segment: *mut Segment, size: Option<usize>) {
+        // SAFETY: (I1) passed on; the segment is the block's.
+        unsafe { self.while_held((*segment).big.local.get(), || self.free_mapping(segment, size)) };
+    }
+
+    /// # Safety
+    /// As for [`free_big`](Self::free_big); the heap is held.
+    unsafe fn free_mapping(&self, segment: *mut Segment, size: Option<usize>) {
         let mut pool = self.pool.lock();
         // SAFETY: (I6) the local heap lives as long as the heap; (I5) the mapping is the pool's now.
         unsafe {
             let block_size = (*segment).big.block_size.get();
             let totals = (*(*segment).big.local.get()).totals(BIG_ROW);
-            totals.freed.add_shared(1);
-            totals.released.add_shared(size.unwrap_or(block_size as usize) as u64);
-            totals.block_bytes.add_shared(block_size.wrapping_neg());
+            totals.count_freed(size.unwrap_or(block_size as usize), block_size);
             self.discharge((*segment).size.get());
             pool.push_idle(segment);
         }

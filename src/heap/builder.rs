@@ -5,7 +5,8 @@ use core::time::Duration;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-use super::{Heap, HeapCore, Settings};
+use super::route::OnLimit;
+use super::{Heap, HeapCore, LimitExceeded, Settings};
 use crate::config::PURGE_DELAY_MS;
 use crate::source::Source;
 
@@ -31,6 +32,8 @@ pub struct HeapBuilder {
     source: Option<Box<dyn Source>>,
     limit: usize,
     purge_delay: Duration,
+    hard_limit: bool,
+    on_limit: Option<Box<OnLimit>>,
 }
 
 impl fmt::Debug for HeapBuilder {
@@ -79,6 +82,8 @@ impl HeapBuilder {
             source: None,
             limit: usize::MAX,
             purge_delay: Duration::from_millis(PURGE_DELAY_MS),
+            hard_limit: false,
+            on_limit: None,
         }
     }
 
@@ -95,6 +100,24 @@ impl HeapBuilder {
     /// and 7 KB per thread, are not counted.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// Makes the limit hold for [routed](Heap::route) allocations too: one that would exceed it fails, which
+    /// as a rule ends the program. The default is that they exceed it, and that
+    /// [`on_limit`](Self::on_limit) is called.
+    pub fn hard_limit(mut self) -> Self {
+        self.hard_limit = true;
+        self
+    }
+
+    /// Calls `f` when a [routed](Heap::route) allocation has exceeded the limit: once, and again when the
+    /// memory in use was below the limit in between.
+    ///
+    /// It is called on the thread that allocates, after it got its block. What `f` allocates is not routed
+    /// to the heap. A panic in it goes no further than its message.
+    pub fn on_limit(mut self, f: impl Fn(&LimitExceeded<'_>) + Send + Sync + 'static) -> Self {
+        self.on_limit = Some(Box::new(f));
         self
     }
 
@@ -134,6 +157,8 @@ impl HeapBuilder {
             source: self.source,
             limit: self.limit,
             purge_delay_ms: u64::try_from(self.purge_delay.as_millis()).unwrap_or(u64::MAX),
+            hard_limit: self.hard_limit,
+            on_limit: self.on_limit,
         });
         // SAFETY: just allocated for it; `Heap` frees it as the box that this makes it.
         let heap = unsafe {

@@ -3,9 +3,11 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
+use super::afterlife::References;
 use super::local_table::LocalTable;
 use super::pool::Pool;
 use super::reader_gate::ReaderGate;
+use super::route::{Excess, OnLimit};
 use crate::config::PURGE_DELAY_MS;
 use crate::local_heap::LocalCore;
 use crate::raw::segment::Segment;
@@ -18,11 +20,7 @@ use crate::threads::{Lease, binding, current_heap, lease_orphans};
 pub(crate) struct HeapCore {
     /// Unique among all heaps of the process, ever; never 0.
     pub(crate) id: u64,
-    pub(crate) name: Option<Box<str>>,
-    source: Option<Box<dyn Source>>,
-    /// Bytes of chunks and big mappings in use at most.
-    pub(crate) limit: usize,
-    pub(super) purge_delay_ms: u64,
+    pub(crate) settings: Settings,
     /// Every segment, for readers inside `gate`; changed under the pool's lock.
     pub(super) segments: AtomicPtr<Segment>,
     pub(super) gate: ReaderGate,
@@ -40,6 +38,12 @@ pub(crate) struct HeapCore {
     pub(super) can_purge: AtomicBool,
     /// A tick of the purge clock has somebody look at orphans just now.
     pub(super) emptying: AtomicBool,
+    /// `Global`'s allocations were routed here, so blocks may outlive the handle.
+    pub(super) routed: AtomicBool,
+    /// The handle of a heap that was routed into is gone.
+    pub(super) dropped: AtomicBool,
+    pub(super) references: References,
+    pub(super) excess: Excess,
 }
 
 // SAFETY: the source is `Send + Sync`; segments, pool and local heaps are reached under the rules
@@ -49,31 +53,36 @@ unsafe impl Send for HeapCore {}
 unsafe impl Sync for HeapCore {}
 
 /// The heap behind `Global`.
-pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(1, None, None, usize::MAX, PURGE_DELAY_MS, true);
+pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(
+    1,
+    Settings {
+        name: None,
+        source: None,
+        limit: usize::MAX,
+        purge_delay_ms: PURGE_DELAY_MS,
+        hard_limit: true,
+        on_limit: None,
+    },
+    true,
+);
 
 /// What a heap is made from; see `HeapBuilder`.
 pub(crate) struct Settings {
     pub(crate) name: Option<Box<str>>,
     pub(crate) source: Option<Box<dyn Source>>,
+    /// Bytes of chunks and big mappings in use at most.
     pub(crate) limit: usize,
     pub(crate) purge_delay_ms: u64,
+    /// Routed allocations do not exceed the limit either.
+    pub(crate) hard_limit: bool,
+    pub(crate) on_limit: Option<Box<OnLimit>>,
 }
 
 impl HeapCore {
-    const fn with_parts(
-        id: u64,
-        name: Option<Box<str>>,
-        source: Option<Box<dyn Source>>,
-        limit: usize,
-        purge_delay_ms: u64,
-        zeroed: bool,
-    ) -> Self {
+    const fn with_parts(id: u64, settings: Settings, zeroed: bool) -> Self {
         Self {
             id,
-            name,
-            source,
-            limit,
-            purge_delay_ms,
+            settings,
             segments: AtomicPtr::new(ptr::null_mut()),
             gate: ReaderGate::new(),
             pool: Lock::new(Pool::new()),
@@ -84,29 +93,40 @@ impl HeapCore {
             clean_is_zero: AtomicBool::new(zeroed),
             can_purge: AtomicBool::new(true),
             emptying: AtomicBool::new(false),
+            routed: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
+            references: References::new(),
+            excess: Excess::new(),
         }
     }
 
     pub(crate) fn new(settings: Settings) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(2);
         let zeroed = settings.source.as_ref().map_or(System.fresh_is_zero(), |s| s.fresh_is_zero());
-        let Settings { name, source, limit, purge_delay_ms } = settings;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self::with_parts(id, name, source, limit, purge_delay_ms, zeroed)
+        Self::with_parts(NEXT_ID.fetch_add(1, Ordering::Relaxed), settings, zeroed)
     }
 
     pub(super) fn source(&self) -> &dyn Source {
-        self.source.as_deref().unwrap_or(&System)
+        self.settings.source.as_deref().unwrap_or(&System)
     }
 
     /// Counts `bytes` as in use; false when the limit does not allow it. The peaks follow when the
     /// memory is there, in [`raise_peaks`](Self::raise_peaks).
     pub(super) fn charge(&self, bytes: usize) -> bool {
-        if !self.in_use.try_add(bytes, self.limit) {
-            return false;
+        if !self.in_use.try_add(bytes, self.settings.limit) {
+            if !self.limit_is_soft() {
+                return false;
+            }
+            self.in_use.add(bytes);
+            self.excess.begin();
         }
         PROCESS.in_use.add(bytes);
         true
+    }
+
+    /// Whether what this thread asks for now may exceed the limit.
+    pub(super) fn limit_is_soft(&self) -> bool {
+        !self.settings.hard_limit && self.is_routed_here()
     }
 
     pub(super) fn raise_peaks(&self) {
@@ -116,6 +136,9 @@ impl HeapCore {
 
     pub(super) fn discharge(&self, bytes: usize) {
         self.in_use.sub(bytes);
+        if self.excess.is() && self.in_use.now() <= self.settings.limit {
+            self.excess.end();
+        }
         PROCESS.in_use.sub(bytes);
     }
 
@@ -220,10 +243,8 @@ impl HeapCore {
     /// Releases every segment.
     ///
     /// # Safety
-    /// Nobody uses this heap, its local heaps or its blocks any more.
+    /// Nobody uses this heap or its blocks any more, and its local heaps are detached.
     pub(crate) unsafe fn release_all(&self) {
-        // First detach them all: a thread that is ending just now sends home what it holds of any.
-        self.locals().for_each(LocalCore::detach);
         for local in self.locals() {
             // SAFETY: (I6) nobody can post any more.
             unsafe { local.inbox().destroy() };

@@ -5,11 +5,12 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
+use super::afterlife::{abandon, sign_off};
 use super::builder::HeapBuilder;
 use super::core::HeapCore;
 use crate::local_heap::{LocalCore, free_layout, free_unsized, usable_size};
 use crate::stats::{self, HeapStats};
-use crate::threads::{Lease, current_heap, current_record, last_handle_dropped};
+use crate::threads::{Binding, Lease, binding, current_heap, current_record, last_handle_dropped};
 
 /// A heap of its own: threads share it, and dropping it releases everything in it at once.
 ///
@@ -74,8 +75,8 @@ impl fmt::Debug for Heap {
         let core = self.core();
         f.debug_struct("Heap")
             .field("id", &core.id)
-            .field("name", &core.name)
-            .field("limit", &(core.limit != usize::MAX).then_some(core.limit))
+            .field("name", &core.settings.name)
+            .field("limit", &(core.settings.limit != usize::MAX).then_some(core.settings.limit))
             .field("in_use", &core.in_use.now())
             .finish_non_exhaustive()
     }
@@ -146,7 +147,7 @@ impl Heap {
     /// ```
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.core().name.as_deref()
+        self.core().settings.name.as_deref()
     }
 
     /// This thread's handle: an allocator that looks no thread up.
@@ -385,10 +386,16 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        if self.core().was_routed() {
+            // SAFETY: this is the handle.
+            return unsafe { abandon(self.core) };
+        }
         // SAFETY: nothing borrows the heap any more, so nobody uses its blocks or local heaps; the
         // record was allocated like a box's.
         unsafe {
             stats::unregister(self.core);
+            // First detach them all: a thread that is ending just now sends home what it holds of any.
+            self.core().locals().for_each(LocalCore::detach);
             self.core().release_all();
             drop(Box::from_raw(self.core.as_ptr()));
         }
@@ -399,6 +406,10 @@ impl Drop for Heap {
 pub(crate) fn collect(core: &HeapCore) -> usize {
     use ::core::sync::atomic::Ordering;
     let before = core.given_back.load(Ordering::Relaxed);
+    if let Some(record) = binding(Binding::held) {
+        // SAFETY: (I7) this thread's own record.
+        unsafe { sign_off(record) };
+    }
     // SAFETY: (I7) this thread's own local heap, or a leased one.
     core.with_local(|local| unsafe { local.retire() });
     core.empty_orphans(usize::MAX);
@@ -491,7 +502,10 @@ impl LocalHeap<'_> {
 impl fmt::Debug for LocalHeap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heap = self.core().heap();
-        f.debug_struct("LocalHeap").field("heap", &heap.id).field("name", &heap.name).finish_non_exhaustive()
+        f.debug_struct("LocalHeap")
+            .field("heap", &heap.id)
+            .field("name", &heap.settings.name)
+            .finish_non_exhaustive()
     }
 }
 

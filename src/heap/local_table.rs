@@ -114,7 +114,10 @@ impl HeapCore {
                     Ordering::Release,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return Some(local),
+                    Ok(_) => {
+                        self.hold_for(record);
+                        return Some(local);
+                    }
                     Err(now) => newest = now,
                 }
             }

@@ -1,5 +1,6 @@
 //! Heaps: all local heaps plus one source.
 
+mod afterlife;
 mod big;
 mod builder;
 mod core;
@@ -7,8 +8,12 @@ mod handle;
 mod local_table;
 mod pool;
 mod reader_gate;
+mod route;
 
+pub(crate) use self::afterlife::{bury, nudge, sign_off};
 pub use self::builder::{BuildError, HeapBuilder};
 pub(crate) use self::core::{GLOBAL, HeapCore, Settings};
 pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};
+pub(crate) use self::route::unrouted;
+pub use self::route::{LimitExceeded, RouteError};

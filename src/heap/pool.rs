@@ -299,7 +299,7 @@ impl Pool {
 
     /// Once per delay, the chunks freed longer than a delay ago are doomed. Returns whether it was time.
     fn tick(&mut self, heap: &HeapCore, now: u64) -> bool {
-        let delay = heap.purge_delay_ms;
+        let delay = heap.settings.purge_delay_ms;
         if now.saturating_sub(self.last_tick) < delay {
             return false;
         }
@@ -493,7 +493,7 @@ impl HeapCore {
 
     /// Gives doomed memory back, up to `at_most` chunks of it, outside the lock.
     pub(super) fn purge<'a>(&'a self, mut pool: MutexGuard<'a, Pool>, at_most: u32) {
-        let delay = if at_most == u32::MAX { 0 } else { self.purge_delay_ms };
+        let delay = if at_most == u32::MAX { 0 } else { self.settings.purge_delay_ms };
         self.retire_idle(&mut pool, delay);
         let can_purge = self.can_purge.load(Ordering::Relaxed);
         let mut left = at_most;

@@ -1,5 +1,7 @@
 //! What a local heap has counted, apart from what its chunks count themselves.
 
+use core::sync::atomic::{Ordering, fence};
+
 use crate::raw::counts::Counter;
 use crate::size_class::CLASSES;
 
@@ -27,6 +29,23 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
+    /// Any thread: a block of one of the last two rows is back.
+    pub(crate) fn count_freed(&self, requested: usize, block_size: u64) {
+        self.released.add_shared(requested as u64);
+        self.block_bytes.add_shared(block_size.wrapping_neg());
+        // ORDER: Release, pairs with the Acquire fence in `is_even`; publishes that the heap is held.
+        fence(Ordering::Release);
+        self.freed.add_shared(1);
+    }
+
+    /// Whether every block of one of the last two rows is back.
+    pub(crate) fn is_even(&self) -> bool {
+        let even = self.allocated.get() == self.freed.get();
+        // ORDER: Acquire, pairs with the Release fence in `count_freed`.
+        fence(Ordering::Acquire);
+        even
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             allocated: Counter::new(),

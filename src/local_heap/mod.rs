@@ -138,6 +138,10 @@ pub(crate) struct LocalCore {
     next_in_heap: AtomicPtr<LocalCore>,
     /// Neighbours in the record's list, under its lock.
     siblings: UnsafeCell<Siblings>,
+    /// Chunks of blocks that are not given up.
+    owned: Cell<usize>,
+    /// The next of the record's local heaps whose heaps' handles are gone: see `afterlife`.
+    next_dropped: Cell<*const LocalCore>,
     /// The queue's allocation is being made: see `drain`.
     making_queue: Cell<bool>,
     inbox: CachePadded<ReturnQueue>,
@@ -173,6 +177,8 @@ impl LocalCore {
             version: Counter::new(),
             next_in_heap: AtomicPtr::new(ptr::null_mut()),
             siblings: UnsafeCell::new(Siblings { next: ptr::null(), prev: ptr::null() }),
+            owned: Cell::new(0),
+            next_dropped: Cell::new(ptr::null()),
             making_queue: Cell::new(false),
             inbox: CachePadded::new(ReturnQueue::new()),
             posted: [const { Counter::new() }; CLASSES],
@@ -195,6 +201,18 @@ impl LocalCore {
     }
     pub(crate) fn inbox(&self) -> &ReturnQueue {
         &self.inbox
+    }
+
+    /// Whether this is a local heap of `heap`.
+    pub(crate) fn is_of(&self, heap: *const HeapCore) -> bool {
+        self.heap == heap
+    }
+
+    pub(crate) fn next_dropped(&self) -> *const LocalCore {
+        self.next_dropped.get()
+    }
+    pub(crate) fn set_next_dropped(&self, next: *const LocalCore) {
+        self.next_dropped.set(next);
     }
 
     /// The local heap made before this one in the same heap.

@@ -92,9 +92,10 @@ impl LocalCore {
                 // A block is aligned for `new` unless `new` asks for more than `old` did.
                 let aligned = new.align() <= old.align() || block.addr() & (new.align() - 1) == 0;
                 // It grows within what it has, and shrinks where no smaller class would do.
-                let fits = new_size <= (*chunk_of(block)).block_size();
+                let chunk = chunk_of(block);
+                let fits = new_size <= (*chunk).block_size();
                 if aligned && fits && (new_size >= old_size || class_of(new_size) == class_of(old_size)) {
-                    self.count_resize(old.size(), new.size());
+                    self.count_resize((*(*chunk).local()).heap(), old.size(), new.size());
                     return block;
                 }
             }
@@ -109,7 +110,6 @@ impl LocalCore {
             if rounded(old).min(rounded(new)) > MAX_CLASS_SIZE {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
-                    self.count_resize(old.size(), new.size());
                     return same;
                 }
             }
@@ -153,11 +153,17 @@ impl LocalCore {
         unsafe {
             let over = if old.align() >= SEGMENT_SIZE { over_aligned(self.heap(), block) } else { None };
             let segment = over.unwrap_or_else(|| Segment::of(block));
+            // Not ours, where `Global` was routed elsewhere when it served the block.
+            let heap = &*(*segment).heap.get();
             if (*segment).kind() == Kind::Big {
                 if new.size() <= MAX_SPAN_SIZE {
                     return ptr::null_mut();
                 }
-                return self.heap().resize_big(segment, new.size());
+                let same = heap.resize_big(segment, new.size());
+                if !same.is_null() {
+                    self.count_resize(heap, old.size(), new.size());
+                }
+                return same;
             }
             if new.size() > MAX_SPAN_SIZE {
                 return ptr::null_mut();
@@ -166,13 +172,14 @@ impl LocalCore {
             let span = chunk.span.get() as usize;
             let needed = new.size().div_ceil(CHUNK_SIZE);
             // A run that would be half empty moves instead.
-            if needed * 2 <= span || (needed > span && !self.heap().extend_run(chunk, span, needed)) {
+            if needed * 2 <= span || (needed > span && !heap.extend_run(chunk, span, needed)) {
                 return ptr::null_mut();
             }
             let new_block_size = new.size().next_multiple_of(PAGE_SIZE);
             let change = (new_block_size as u64).wrapping_sub(chunk.block_size() as u64);
             chunk.set_class(chunk.class(), new_block_size);
             (*chunk.local()).totals(super::SPAN_ROW).block_bytes.add_shared(change);
+            self.count_resize(heap, old.size(), new.size());
             block
         }
     }

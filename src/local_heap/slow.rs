@@ -4,9 +4,10 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::LocalCore;
-use super::counters::{SPAN_ROW, Totals};
+use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::outbox::Outbox;
 use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::heap::{HeapCore, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
@@ -56,6 +57,9 @@ impl LocalCore {
     unsafe fn alloc_slower(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
         unsafe {
+            if (*self.record).is_nudged() {
+                sign_off(self.record);
+            }
             self.take_home();
             if !self.refresh(class) && !self.refill(class) {
                 self.relieve();
@@ -125,10 +129,16 @@ impl LocalCore {
             if current.carved.get() == 0 && current.capacity.get() != 0 {
                 // New, and only looked at for zeroed memory so far.
                 self.carve(class);
-            } else if let Some(next) = self.available[class].pop_front() {
+            } else if !self.available[class].is_empty() {
                 self.leave_current(class);
-                self.make_current(class, next);
-            } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none() {
+                // To leave one can mean to give it up, and so to call a source, which may free blocks.
+                match self.available[class].pop_front() {
+                    Some(next) => self.make_current(class, next),
+                    None if self.replace_current(class).is_none() => return false,
+                    None => {}
+                }
+            } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none()
+            {
                 return false;
             }
             if !self.refresh(class) {
@@ -294,6 +304,7 @@ impl LocalCore {
             }
             record.countdown.reset();
             record.set_local(self);
+            self.owned.set(self.owned.get() + 1);
             (*segment).owners[index].store(self.record.cast_mut(), Ordering::Relaxed);
         }
         Some(chunk)
@@ -313,7 +324,7 @@ impl LocalCore {
             }
             if chunk.countdown.is_over() && chunk.state() == State::Available {
                 self.available[chunk.class()].remove(chunk);
-                self.give_up(chunk);
+                self.heap().while_held(self, || self.give_up(chunk));
             }
         }
     }
@@ -336,6 +347,7 @@ impl LocalCore {
             chunk.set_state(State::Cached);
         });
         chunk.check();
+        self.owned.set(self.owned.get() - 1);
         let span = chunk.span.get();
         // SAFETY: (I2) the chunk's records are in its segment's head; no block of it is live, so
         // nobody looks for its owner.
@@ -417,7 +429,7 @@ impl LocalCore {
         // call, those below included: what one of them frees would come home to the next one, which
         // would want its own queue, and so on without end.
         let own = binding(|binding| binding.record.get() == self.record);
-        if !own || self.inbox.has_queue() || self.making_queue.replace(true) {
+        if !own || self.heap().is_dropped() || self.inbox.has_queue() || self.making_queue.replace(true) {
             return;
         }
         // The queue comes from the program's global allocator, which aborts when it cannot serve
@@ -426,14 +438,14 @@ impl LocalCore {
         let slots = core::alloc::Layout::array::<(usize, Chain)>(RETURN_QUEUE_CHAINS);
         if let Ok(layout) = slots {
             // SAFETY: the layout is not empty; a block is freed with the layout it was made with.
-            unsafe {
+            unrouted(|| unsafe {
                 // Where it could see that nobody looks, the compiler would leave the pair out.
                 let probe = core::hint::black_box(std::alloc::alloc(layout));
                 if !probe.is_null() {
                     std::alloc::dealloc(probe, layout);
                     self.inbox.make_queue();
                 }
-            }
+            });
         }
         self.making_queue.set(false);
     }
@@ -553,6 +565,23 @@ impl LocalCore {
         }
     }
 
+    /// Gives everything back that is free, for good: the heap's handle is gone, and nobody allocates here
+    /// any more. Returns whether anything was sent to others, and whether nothing is left here.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    pub(crate) unsafe fn wind_up(&self) -> (bool, bool) {
+        let sends = !self.outbox.is_empty();
+        // SAFETY: (I7) passed on.
+        unsafe {
+            // Not pinned any more, the chunks say themselves when their last block is back.
+            (0..self.current.len()).for_each(|class| self.leave_current(class));
+            self.retire();
+        }
+        let runs_are_back = [SPAN_ROW, BIG_ROW].iter().all(|&row| self.totals[row].is_even());
+        (sends, self.owned.get() == 0 && runs_are_back)
+    }
+
     /// What a thread does for its local heap before it ends: nothing that is free stays here.
     ///
     /// # Safety
@@ -622,13 +651,19 @@ impl LocalCore {
         }
     }
 
-    /// Counts a request that changed size within its block.
+    /// Counts a request that changed size within its block, which is of `heap`.
     ///
     /// # Safety
     /// (I7) The caller holds the record.
     #[inline]
-    pub(crate) unsafe fn count_resize(&self, old: usize, new: usize) {
-        self.resized.add((new as u64).wrapping_sub(old as u64));
+    pub(crate) unsafe fn count_resize(&self, heap: *const HeapCore, old: usize, new: usize) {
+        let more = (new as u64).wrapping_sub(old as u64);
+        if heap == self.heap {
+            self.resized.add(more);
+        } else {
+            // SAFETY: the block lives, so its heap does; (I7) this thread's local heap there, or a leased one.
+            unsafe { (*heap).with_local(|local| local.resized.add(more)) };
+        }
     }
 
     pub(crate) fn totals(&self, row: usize) -> &Totals {
@@ -710,11 +745,11 @@ pub(crate) unsafe fn free_span(chunk: *const Chunk, size: Option<usize>) {
     unsafe {
         let record = &*chunk;
         let local = &*record.local();
-        let totals = &local.totals[SPAN_ROW];
-        totals.freed.add_shared(1);
-        totals.released.add_shared(size.unwrap_or(record.block_size()) as u64);
-        totals.block_bytes.add_shared((record.block_size() as u64).wrapping_neg());
-        local.heap().give_chunks(chunk, record.span.get() as usize);
+        let (heap, block_size) = (local.heap(), record.block_size());
+        heap.while_held(local, || {
+            local.totals[SPAN_ROW].count_freed(size.unwrap_or(block_size), block_size as u64);
+            heap.give_chunks(chunk, record.span.get() as usize);
+        });
     }
 }
 

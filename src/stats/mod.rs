@@ -16,7 +16,7 @@ mod snapshot;
 pub(crate) use self::gauge::{Gauge, PROCESS};
 pub(crate) use self::read::snapshot;
 pub use self::registry::stats;
-pub(crate) use self::registry::{register, unregister};
+pub(crate) use self::registry::{register, try_edit, unregister};
 pub use self::snapshot::{
     BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState, ThreadStats,
 };

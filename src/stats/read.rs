@@ -5,7 +5,7 @@ use core::sync::atomic::{Ordering, fence};
 use std::collections::HashMap;
 
 use super::snapshot::{BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ThreadState, ThreadStats};
-use crate::heap::HeapCore;
+use crate::heap::{HeapCore, unrouted};
 use crate::local_heap::{BIG_ROW, LocalCore, ROWS, SPAN_ROW};
 use crate::raw::chunk::State;
 use crate::raw::segment::Kind;
@@ -23,8 +23,12 @@ struct Row {
     block_bytes: u64,
 }
 
-/// One reading of `core`.
+/// One reading of `core`, whose memory is not in `core` if that is what this thread is routed to.
 pub(crate) fn snapshot(core: &HeapCore) -> HeapStats {
+    unrouted(|| take(core))
+}
+
+fn take(core: &HeapCore) -> HeapStats {
     let mut locals: Vec<&LocalCore> = core.locals().collect();
     locals.reverse();
     let rows = consistent(core, &locals);
@@ -41,8 +45,8 @@ pub(crate) fn snapshot(core: &HeapCore) -> HeapStats {
     let requested: i64 = threads.iter().map(|thread| thread.requested).sum();
     HeapStats {
         id: core.id,
-        name: core.name.as_deref().map(String::from),
-        limit: (core.limit != usize::MAX).then_some(core.limit),
+        name: core.settings.name.as_deref().map(String::from),
+        limit: (core.settings.limit != usize::MAX).then_some(core.settings.limit),
         blocks: classes.iter().map(|class| class.blocks).sum(),
         bytes: ByteStats {
             requested: u64::try_from(requested).unwrap_or(0),

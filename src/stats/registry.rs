@@ -2,11 +2,11 @@
 
 use core::ptr::NonNull;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::read::snapshot;
 use super::snapshot::{ProcessStats, Stats};
-use crate::heap::{GLOBAL, HeapCore};
+use crate::heap::{GLOBAL, HeapCore, bury, unrouted};
 use crate::stats::PROCESS;
 
 struct Entry(NonNull<HeapCore>);
@@ -18,24 +18,53 @@ unsafe impl Send for Entry {}
 /// Locked to make and drop heaps and to read statistics, never to allocate.
 static HEAPS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
+/// A lock that somebody waits for may allocate what it keeps.
+fn lock() -> MutexGuard<'static, Vec<Entry>> {
+    unrouted(|| HEAPS.lock())
+}
+
 /// Lists a heap. False when there is no memory for that.
 ///
 /// # Safety
 /// The heap stays until [`unregister`].
 pub(crate) unsafe fn register(core: NonNull<HeapCore>) -> bool {
-    let mut heaps = HEAPS.lock();
-    if heaps.try_reserve(1).is_err() {
+    let mut heaps = lock();
+    if unrouted(|| heaps.try_reserve(1)).is_err() {
         return false;
     }
     heaps.push(Entry(core));
+    drop(heaps);
+    bury();
     true
 }
 
 /// Takes a heap off the list; waits for a snapshot that is being taken.
 pub(crate) fn unregister(core: NonNull<HeapCore>) {
-    let mut heaps = HEAPS.lock();
-    if let Some(at) = heaps.iter().rposition(|entry| entry.0 == core) {
-        heaps.swap_remove(at);
+    Listed(&mut lock()).remove(core);
+    bury();
+}
+
+/// The list, locked.
+pub(crate) struct Listed<'a>(&'a mut Vec<Entry>);
+
+impl Listed<'_> {
+    /// Takes a heap off the list.
+    pub(crate) fn remove(&mut self, core: NonNull<HeapCore>) {
+        if let Some(at) = self.0.iter().rposition(|entry| entry.0 == core) {
+            self.0.swap_remove(at);
+        }
+    }
+}
+
+/// Runs `f` on the list, unless somebody has it, perhaps this thread: that one calls [`bury`] then.
+pub(crate) fn try_edit<R>(f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
+    loop {
+        if let Some(mut heaps) = HEAPS.try_lock() {
+            return Some(f(Listed(&mut heaps)));
+        }
+        if HEAPS.is_locked() {
+            return None;
+        }
     }
 }
 
@@ -57,11 +86,12 @@ pub(crate) fn unregister(core: NonNull<HeapCore>) {
 /// ```
 #[must_use]
 pub fn stats() -> Stats {
-    let listed = HEAPS.lock();
+    let listed = lock();
     let mut heaps = vec![snapshot(&GLOBAL)];
     // SAFETY: a listed heap is alive while the lock is held.
     heaps.extend(listed.iter().map(|entry| snapshot(unsafe { entry.0.as_ref() })));
     drop(listed);
+    bury();
     heaps[1..].sort_by_key(|heap| heap.id);
     Stats {
         process: ProcessStats {

@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use super::orphans::OrphanList;
 use super::record::{ThreadRecord, ThreadState};
-use crate::heap::HeapCore;
+use crate::heap::{HeapCore, sign_off};
 use crate::local_heap::{BlockCache, EMPTY_CACHE, LocalCore};
 use crate::source::{Source, System};
 use crate::sync::Lock;
@@ -15,8 +15,11 @@ use crate::sync::Lock;
 pub(crate) struct Binding {
     /// The record this thread holds, or [`UNBOUND`].
     pub(crate) record: Cell<*const ThreadRecord>,
-    /// Blocks for `Global`: of this thread's local heap, or the static empty one.
+    /// Blocks for `Global`: of this thread's local heap, of one that it is routed to, or the static
+    /// empty one.
     pub(crate) blocks: Cell<*const BlockCache>,
+    /// This thread's local heap behind `Global`, wherever that is routed to, or null.
+    pub(crate) global: Cell<*const LocalCore>,
     /// The heap used last through `&Heap`, by number, and this thread's local heap in it.
     pub(crate) heap_id: Cell<u64>,
     pub(crate) heap_local: Cell<*const LocalCore>,
@@ -32,6 +35,7 @@ thread_local! {
         Binding {
             record: Cell::new(UNBOUND),
             blocks: Cell::new(EMPTY_CACHE.as_ptr()),
+            global: Cell::new(ptr::null()),
             heap_id: Cell::new(0),
             heap_local: Cell::new(ptr::null()),
             exited: Cell::new(false),
@@ -86,15 +90,21 @@ impl Binding {
     fn forget(&self) {
         self.record.set(UNBOUND);
         self.blocks.set(EMPTY_CACHE.as_ptr());
+        self.global.set(ptr::null());
         self.heap_id.set(0);
         self.heap_local.set(ptr::null());
     }
 
-    /// This thread's record; `None` when the thread is past our destructor or out of memory.
+    /// This thread's record, if it has one.
+    pub(crate) fn held(&self) -> Option<*const ThreadRecord> {
+        let record = self.record.get();
+        (record != UNBOUND).then_some(record)
+    }
+
+    /// This thread's record, made if need be; `None` when the thread is past our destructor or out of memory.
     #[inline]
     pub(crate) fn bound(&self) -> Option<*const ThreadRecord> {
-        let record = self.record.get();
-        if record != UNBOUND { Some(record) } else { self.bind() }
+        self.held().or_else(|| self.bind())
     }
 
     #[cold]
@@ -215,7 +225,8 @@ unsafe fn end(record: *const ThreadRecord) {
             local = (*local).next_in_record();
         }
         drop(locals);
-        ORPHANS.put(record);
+        sign_off(record);
+        put(record);
     }
 }
 
@@ -237,11 +248,45 @@ pub(crate) fn lease_orphans(heap: &HeapCore, limit: usize, mut f: impl FnMut(&Lo
     let sent = heap.locals().filter(|local| !local.inbox().is_empty());
     // SAFETY: (I7) records are never freed. Taking one makes us its holder, so nobody else uses its
     // local heaps until it is put back.
-    let taken = sent.filter(|local| unsafe { ORPHANS.take_this(local.record()) });
+    let taken = sent.filter(|local| unsafe {
+        // Only a hint, so that the lock is not taken for the living.
+        let record = local.record();
+        (*record).state() == ThreadState::Orphan && ORPHANS.take_this(record)
+    });
     for local in taken.take(limit) {
+        let record = local.record();
         f(local);
         // SAFETY: (I7) taken above.
-        unsafe { ORPHANS.put(local.record()) };
+        unsafe { put(record) };
+    }
+}
+
+/// Signs off the local heaps of a record that was nudged, if it is an orphan. Else its holder does.
+pub(crate) fn lease_nudged(record: *const ThreadRecord) {
+    // SAFETY: (I7) records are never freed; taking one makes us its holder.
+    unsafe {
+        if ORPHANS.take_this(record) {
+            sign_off(record);
+            put(record);
+        }
+    }
+}
+
+/// Lists a record for the next thread. What it is nudged for until then is done here: later, whoever
+/// nudges it finds it listed.
+///
+/// # Safety
+/// (I7) The caller holds the record, and stops using it.
+unsafe fn put(record: *const ThreadRecord) {
+    // SAFETY: (I7) passed on.
+    unsafe {
+        loop {
+            ORPHANS.put(record);
+            if !(*record).is_nudged() || !ORPHANS.take_this(record) {
+                return;
+            }
+            sign_off(record);
+        }
     }
 }
 

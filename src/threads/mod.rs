@@ -11,7 +11,8 @@ mod record;
 
 #[cfg(not(loom))]
 pub(crate) use binding::{
-    Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_orphans,
+    Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,
+    lease_orphans,
 };
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;

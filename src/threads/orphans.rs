@@ -69,11 +69,6 @@ impl OrphanList {
     /// # Safety
     /// `record` is a record (records are never freed).
     pub(crate) unsafe fn take_this(&self, record: *const ThreadRecord) -> bool {
-        // Only a hint, so that the lock is not taken for the living.
-        // SAFETY: as the caller promises.
-        if unsafe { (*record).state() } != ThreadState::Orphan {
-            return false;
-        }
         let mut head = self.head.lock();
         // SAFETY: (I7) the lock is held.
         unsafe {

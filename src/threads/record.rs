@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 #[cfg(not(loom))]
 use crate::local_heap::LocalCore;
@@ -36,6 +36,10 @@ pub(crate) struct ThreadRecord {
     name: [AtomicU64; 2],
     /// Handles that outlive their thread's end; see `LocalHeap`. Holder only.
     pub(crate) handles: Cell<usize>,
+    /// A local heap of a heap whose handle is gone may be empty: see `afterlife`. Any thread sets it.
+    nudged: AtomicBool,
+    /// Local heaps are being signed off. Holder only.
+    signing_off: Cell<bool>,
     /// First of the record's local heaps, linked through `next_in_record`. The holder adds to it
     /// and walks it when its thread ends; a heap that is dropped takes its own out.
     pub(crate) locals: Lock<*const LocalCore>,
@@ -60,10 +64,34 @@ impl ThreadRecord {
             os_id: AtomicU64::new(0),
             name: [AtomicU64::new(0), AtomicU64::new(0)],
             handles: Cell::new(0),
+            nudged: AtomicBool::new(false),
+            signing_off: Cell::new(false),
             locals: Lock::new(ptr::null()),
             links: UnsafeCell::new(Links { next: ptr::null(), prev: ptr::null(), listed: false }),
             older: AtomicPtr::new(older.cast_mut()),
         }
+    }
+
+    /// A hint: what there is to see is visible once [`begin_sign_off`](Self::begin_sign_off) says so.
+    #[inline(always)]
+    pub(crate) fn is_nudged(&self) -> bool {
+        self.nudged.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_nudged(&self) {
+        // ORDER: Release, pairs with the Acquire below; publishes what was sent before.
+        self.nudged.store(true, Ordering::Release);
+    }
+    /// False when that is being done already, further up the stack. Holder only.
+    pub(crate) fn begin_sign_off(&self) -> bool {
+        if self.signing_off.replace(true) {
+            return false;
+        }
+        // ORDER: Acquire, as said above.
+        self.nudged.swap(false, Ordering::Acquire);
+        true
+    }
+    pub(crate) fn end_sign_off(&self) {
+        self.signing_off.set(false);
     }
 
     // ORDER: Relaxed for state, number and name: they are shown in statistics. What a record

@@ -8,6 +8,9 @@ mod collections;
 mod example;
 mod heaps_beside;
 mod parallel;
+mod route;
+#[path = "../support/mod.rs"]
+mod support;
 mod thread_ends;
 
 #[test]

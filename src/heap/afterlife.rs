@@ -1,0 +1,214 @@
+//! What is left of a heap whose handle is gone while blocks of it live.
+//!
+//! A heap that program-wide allocations were routed into cannot go with its handle: nobody knows who still
+//! holds a block. It lives on references instead: one of the handle, one of every local heap, and one of
+//! every thread that is just freeing a block that is no chunk's. A local heap gives its reference up when
+//! nothing is left in it: it *signs off*. Only the holder of its thread record can see to that, so
+//! whoever may have left a local heap empty *nudges* the record: an orphan is dealt with at once, a thread
+//! that lives does it on its next visit to the slow path of any heap, or when it ends.
+//!
+//! A live block keeps the local heap that it belongs to from signing off, so a thread that frees a
+//! block finds the heap alive, and what it posts is received before the heap goes.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+
+use super::HeapCore;
+use crate::local_heap::LocalCore;
+use crate::stats;
+use crate::threads::{self, ThreadRecord, current_record};
+
+/// Who needs a heap's record and memory.
+#[derive(Debug)]
+pub(super) struct References {
+    count: AtomicUsize,
+    /// The next heap that nobody needs, in the list of those.
+    next_dead: AtomicPtr<HeapCore>,
+}
+
+impl References {
+    /// That of the handle.
+    pub(super) const fn new() -> Self {
+        Self { count: AtomicUsize::new(1), next_dead: AtomicPtr::new(ptr::null_mut()) }
+    }
+}
+
+/// Heaps that nobody needs and that are still listed for statistics.
+static DEAD: AtomicPtr<HeapCore> = AtomicPtr::new(ptr::null_mut());
+
+impl HeapCore {
+    /// Counts one who needs the heap, which the caller knows to be alive.
+    pub(super) fn hold(&self) {
+        // ORDER: Relaxed: made visible by whatever hands the new reference on.
+        self.references.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives a reference up.
+    ///
+    /// # Safety
+    /// The reference is the caller's, who does not touch the heap afterwards.
+    unsafe fn leave(&self) {
+        // ORDER: Release, pairs with the Acquire fence: what each did in the heap comes before its end.
+        if self.references.count.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            push_dead(ptr::from_ref(self).cast_mut());
+            bury();
+        }
+    }
+
+    /// Runs `f`, which frees a block that keeps the heap alive.
+    pub(crate) fn while_held(&self, owner: *const LocalCore, f: impl FnOnce()) {
+        // ORDER: Relaxed: set before the heap's first routed block was handed out.
+        if !self.routed.load(Ordering::Relaxed) {
+            return f();
+        }
+        // SAFETY: (I6) the block lives until `f`, so its local heap is there; (I7) records live for ever.
+        let record = unsafe { (*owner).record() };
+        self.hold();
+        f();
+        let dropped = self.is_dropped();
+        // SAFETY: counted above, and not used below.
+        unsafe { self.leave() };
+        if dropped {
+            nudge(record);
+        }
+    }
+
+    /// Whether the handle is gone, and blocks may live.
+    pub(crate) fn is_dropped(&self) -> bool {
+        // ORDER: Acquire, pairs with the store in `abandon`.
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Counts a local heap that was just listed, and sees to it that a drop of the handle that did not
+    /// see it there is not missed.
+    pub(super) fn hold_for(&self, record: *const ThreadRecord) {
+        self.hold();
+        // ORDER: SeqCst fences here and in `abandon`, each between a store and a load of the other's
+        // word: one of the two sees what the other did.
+        fence(Ordering::SeqCst);
+        if self.dropped.load(Ordering::Relaxed) {
+            // SAFETY: (I7) records live for ever.
+            unsafe { (*record).set_nudged() };
+        }
+    }
+}
+
+/// The handle of a heap goes that allocations were routed into.
+///
+/// # Safety
+/// The caller gives the handle up. Nothing borrows it.
+pub(super) unsafe fn abandon(core: NonNull<HeapCore>) {
+    // SAFETY: the handle's reference keeps the heap until `leave`.
+    unsafe {
+        let core = core.as_ref();
+        // ORDER: Release, pairs with the Acquire in `is_dropped`; the fence is that of `hold_for`.
+        core.dropped.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        core.locals().for_each(|local| nudge(local.record()));
+        core.leave();
+    }
+}
+
+/// A local heap of `record` may have become empty, or was sent something, and its heap's handle is gone.
+pub(crate) fn nudge(record: *const ThreadRecord) {
+    // SAFETY: (I7) records live for ever; the current one is this thread's, and a leased one ours.
+    unsafe {
+        (*record).set_nudged();
+        if record == current_record() {
+            sign_off(record);
+        } else {
+            threads::lease_nudged(record);
+        }
+    }
+}
+
+/// Winds up the local heaps of `record` whose heaps' handles are gone, and signs those off that are
+/// empty.
+///
+/// # Safety
+/// (I7) The caller holds the record, and is not in the middle of a call into one of its local heaps.
+pub(crate) unsafe fn sign_off(record: *const ThreadRecord) {
+    // SAFETY: (I7) passed on. (I6) A local heap on the list has not signed off, so its heap is alive; and
+    // nobody but the record's holder signs it off.
+    unsafe {
+        let record = &*record;
+        // What is wound up may allocate, and so come here again.
+        if !record.begin_sign_off() {
+            return;
+        }
+        let mut next = dropped_locals(record);
+        while let Some(local) = next.as_ref() {
+            next = local.next_dropped();
+            let heap = local.heap();
+            let (sent, empty) = local.wind_up();
+            if sent {
+                heap.locals().filter(|other| !ptr::eq(*other, local)).for_each(|other| nudge(other.record()));
+            }
+            if empty {
+                local.detach();
+                heap.leave();
+            }
+        }
+        record.end_sign_off();
+    }
+}
+
+/// The local heaps of `record` whose heaps' handles are gone, linked.
+unsafe fn dropped_locals(record: &ThreadRecord) -> *const LocalCore {
+    let first = record.locals.lock();
+    let (mut found, mut next) = (ptr::null(), *first);
+    // SAFETY: attached local heaps are alive, and linked under the lock.
+    while let Some(local) = unsafe { next.as_ref() } {
+        if local.heap().is_dropped() {
+            local.set_next_dropped(found);
+            found = local;
+        }
+        // SAFETY: as above.
+        next = unsafe { local.next_in_record() };
+    }
+    found
+}
+
+fn push_dead(core: *mut HeapCore) {
+    let mut first = DEAD.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: whoever lists a dead heap is the only one to know it.
+        unsafe { (*core).references.next_dead.store(first, Ordering::Relaxed) };
+        // ORDER: Release, pairs with the Acquire in `bury`; publishes the link.
+        match DEAD.compare_exchange_weak(first, core, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => first = now,
+        }
+    }
+}
+
+/// Releases the heaps that nobody needs. Where statistics are just being read, whoever reads them comes
+/// here afterwards: to wait could be to wait for oneself, since reading allocates.
+pub(crate) fn bury() {
+    while !DEAD.load(Ordering::Relaxed).is_null() {
+        let listed = stats::try_edit(|mut list| {
+            // ORDER: Acquire, pairs with the Release in `push_dead`.
+            let dead = DEAD.swap(ptr::null_mut(), Ordering::Acquire);
+            let mut next = dead;
+            // SAFETY: dead heaps are this thread's alone once taken off the list.
+            while let Some(core) = unsafe { next.as_ref() } {
+                list.remove(NonNull::from(core));
+                next = core.references.next_dead.load(Ordering::Relaxed);
+            }
+            dead
+        });
+        let Some(mut next) = listed else {
+            return;
+        };
+        while let Some(core) = NonNull::new(next) {
+            // SAFETY: nobody needs the heap, statistics do not list it any more, and its local heaps
+            // are detached; the record was allocated like a box's.
+            unsafe {
+                next = core.as_ref().references.next_dead.load(Ordering::Relaxed);
+                core.as_ref().release_all();
+                drop(Box::from_raw(core.as_ptr()));
+            }
+        }
+    }
+}
