@@ -84,6 +84,18 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.reset_slow(budget);
     }
 
+    /// As [`reset`](Self::reset), for an arena that serves one purpose after the other: where it has `small`
+    /// bytes at most it keeps them all, and of more what the recent rounds needed. A round in which nothing
+    /// was allocated costs next to nothing, and does not count.
+    #[inline]
+    pub(crate) fn reset_for_reuse(&mut self, small: usize) {
+        if self.round_peak.get() == 0 && self.used() == 0 {
+            return;
+        }
+        let keep = if self.reserved.get() <= small { Keep::All } else { Keep::RecentPeak };
+        self.reset_keeping(keep);
+    }
+
     /// Out of line: a round that needs what the one before did, as frames do, has nothing to note.
     #[inline(never)]
     fn note_round(&mut self, round_peak: usize) {

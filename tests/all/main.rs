@@ -17,4 +17,5 @@ mod sources;
 mod stats;
 #[path = "../support/mod.rs"]
 mod support;
+mod temp;
 mod traits;
