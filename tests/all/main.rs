@@ -5,6 +5,7 @@
 mod api_04;
 mod arena;
 mod collections;
+mod context;
 mod cross_thread;
 mod examples;
 mod fixed_buffer;
