@@ -92,8 +92,17 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         if self.round_peak.get() == 0 && self.used() == 0 {
             return;
         }
-        let keep = if self.reserved.get() <= small { Keep::All } else { Keep::RecentPeak };
-        self.reset_keeping(keep);
+        if self.reserved.get() <= small {
+            self.reset_keeping(Keep::All);
+        } else {
+            self.reset_to_recent_peak();
+        }
+    }
+
+    /// Out of line, so that what resets a small arena is small.
+    #[inline(never)]
+    fn reset_to_recent_peak(&mut self) {
+        self.reset_keeping(Keep::RecentPeak);
     }
 
     /// Out of line: a round that needs what the one before did, as frames do, has nothing to note.

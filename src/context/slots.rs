@@ -7,7 +7,6 @@
 //! No cell is borrowed while a frame is dropped, which may run the `Drop` of a user's allocator: what is to go is moved out first.
 
 use core::cell::Cell;
-use core::mem;
 use std::rc::Rc;
 
 use super::Temp;
@@ -84,27 +83,39 @@ pub(super) fn replace_temp(other: Option<Temp>) -> Option<Temp> {
 
 /// A frame that is installed until this is dropped, whatever is installed above it.
 pub(super) struct Scope {
-    replaced: Option<Rc<Frame>>,
+    /// What was there before.
+    top: Option<Rc<Frame>>,
     guards: Guards,
 }
 
 impl Scope {
+    #[inline]
     pub(super) fn new(frame: Option<Rc<Frame>>) -> Self {
-        let replaced = SLOTS.try_with(|slots| (slots.top.replace(frame), slots.guards.take()));
-        let (replaced, guards) = replaced.unwrap_or_default();
-        Self { replaced, guards }
+        let mut scope = Self { top: frame, guards: Guards(None) };
+        scope.exchange();
+        scope
+    }
+
+    /// In place: moving the values out and back in was slower by 10 ns.
+    #[inline]
+    fn exchange(&mut self) {
+        let (top, guards) = (Cell::from_mut(&mut self.top), Cell::from_mut(&mut self.guards));
+        // Where there is no place for them, nothing was installed and nothing is.
+        let _ = SLOTS.try_with(|slots| {
+            slots.top.swap(top);
+            slots.guards.swap(guards);
+        });
     }
 }
 
 impl Drop for Scope {
+    #[inline]
     fn drop(&mut self) {
-        let (replaced, guards) = (self.replaced.take(), mem::take(&mut self.guards));
-        let has_ended = guards.newest_has_ended();
-        let undone = SLOTS.try_with(|slots| (slots.top.replace(replaced), slots.guards.replace(guards)));
+        let has_ended = self.guards.newest_has_ended();
+        self.exchange();
         if has_ended {
             undo_ended();
         }
-        drop(undone);
     }
 }
 

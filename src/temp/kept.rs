@@ -1,6 +1,7 @@
 //! A thread's stack of idle arenas.
 
 use core::cell::Cell;
+use core::mem;
 
 use crate::Arena;
 
@@ -35,12 +36,20 @@ thread_local! {
     static KEPT: Kept = const { Kept { top: Cell::new(None), len: Cell::new(0) } };
 }
 
+/// `Cell::set` for a cell that holds nothing, without the code that would drop something.
+#[inline(always)]
+fn fill(empty: &Cell<Option<Box<Node>>>, node: Option<Box<Node>>) {
+    let nothing = empty.replace(node);
+    debug_assert!(nothing.is_none());
+    mem::forget(nothing);
+}
+
 /// The arena that came back last, or a fresh one.
 #[inline]
 pub(super) fn take() -> Box<Node> {
     let kept = KEPT.try_with(|kept| {
         let mut node = kept.top.take()?;
-        kept.top.set(node.below.take());
+        fill(&kept.top, node.below.take());
         kept.len.set(kept.len.get() - 1);
         Some(node)
     });
@@ -57,8 +66,8 @@ pub(super) fn put(mut node: Box<Node>) {
             return Some(node);
         }
         kept.len.set(kept.len.get() + 1);
-        node.below = kept.top.take();
-        kept.top.set(Some(node));
+        fill(Cell::from_mut(&mut node.below), kept.top.take());
+        fill(&kept.top, Some(node));
         None
     });
 }

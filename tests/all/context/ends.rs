@@ -79,11 +79,12 @@ fn everything_can_be_called_from_destructors() {
     assert!(tracked.is_unused());
 }
 
+type Held = (BoxIn<u64, Current>, BoxIn<u64, Temp>, Installed);
+
 #[test]
 fn handles_and_guards_that_outlive_the_context_are_good() {
     thread_local! {
-        static HELD: RefCell<Option<(BoxIn<u64, Current>, BoxIn<u64, Temp>, Installed)>> =
-            const { RefCell::new(None) };
+        static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
     }
     let tracked = Tracked::new();
     let ambients = [tracked.ambient(), Ambient::arena()];

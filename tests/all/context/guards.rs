@@ -164,29 +164,48 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(tree, 0..30)
 }
 
-/// What should be current: per scope, what it installed and its guards, oldest first, and whether each lives.
+/// What should be current.
 struct Model {
-    scopes: Vec<(Current, Vec<(usize, bool, Current)>)>,
+    scopes: Vec<ModelScope>,
     guards: Vec<(usize, context::Installed)>,
     made: usize,
 }
 
+struct ModelScope {
+    installed: Current,
+    /// Oldest first.
+    guards: Vec<ModelGuard>,
+}
+
+struct ModelGuard {
+    number: usize,
+    alive: bool,
+    installed: Current,
+}
+
 impl Model {
-    fn check(&self) {
-        let (scope, guards) = self.scopes.last().expect("one for the thread");
-        assert_eq!(&context::current(), guards.last().map_or(scope, |(_, _, current)| current));
+    fn open(&mut self) {
+        self.scopes.push(ModelScope { installed: context::current(), guards: Vec::new() });
     }
 
-    fn end(&mut self, which: usize) {
-        for guard in self.scopes.iter_mut().flat_map(|(_, guards)| guards).filter(|guard| guard.0 == which) {
-            guard.1 = false;
-        }
+    fn innermost(&mut self) -> &mut ModelScope {
+        self.scopes.last_mut().expect("one for the test")
+    }
+
+    fn check(&mut self) {
+        let scope = self.innermost();
+        let expected = scope.guards.last().map_or(&scope.installed, |guard| &guard.installed);
+        assert_eq!(&context::current(), expected);
+    }
+
+    fn end(&mut self, number: usize) {
+        let guards = self.scopes.iter_mut().flat_map(|scope| &mut scope.guards);
+        guards.filter(|guard| guard.number == number).for_each(|guard| guard.alive = false);
         self.settle();
     }
 
     fn settle(&mut self) {
-        let (_, guards) = self.scopes.last_mut().expect("one for the thread");
-        while guards.pop_if(|&mut (_, alive, _)| !alive).is_some() {}
+        while self.innermost().guards.pop_if(|guard| !guard.alive).is_some() {}
     }
 
     fn run(&mut self, ops: &[Op], tracked: &Tracked) {
@@ -194,14 +213,14 @@ impl Model {
             match *op {
                 Op::Install => {
                     self.guards.push((self.made, context::install(tracked.ambient())));
-                    let (_, guards) = self.scopes.last_mut().expect("one for the thread");
-                    guards.push((self.made, true, context::current()));
+                    let guard = ModelGuard { number: self.made, alive: true, installed: context::current() };
+                    self.innermost().guards.push(guard);
                     self.made += 1;
                 }
                 Op::Drop { which } if !self.guards.is_empty() => {
-                    let (which, guard) = self.guards.swap_remove(which % self.guards.len());
+                    let (number, guard) = self.guards.swap_remove(which % self.guards.len());
                     drop(guard);
-                    self.end(which);
+                    self.end(number);
                 }
                 Op::Forget { which } if !self.guards.is_empty() => {
                     mem::forget(self.guards.swap_remove(which % self.guards.len()));
@@ -209,7 +228,7 @@ impl Model {
                 Op::Drop { .. } | Op::Forget { .. } => {}
                 Op::Scope(ref inner) => {
                     context::with_allocator(tracked.ambient(), || {
-                        self.scopes.push((context::current(), Vec::new()));
+                        self.open();
                         self.run(inner, tracked);
                     });
                     self.scopes.pop();
@@ -228,8 +247,8 @@ proptest! {
     fn the_newest_guard_alive_is_current(ops in ops()) {
         let tracked = Tracked::new();
         context::with_name("test", || {
-            let mut model =
-                Model { scopes: vec![(context::current(), Vec::new())], guards: Vec::new(), made: 0 };
+            let mut model = Model { scopes: Vec::new(), guards: Vec::new(), made: 0 };
+            model.open();
             model.run(&ops, &tracked);
             assert_eq!(tracked.live(), 0);
         });
