@@ -10,8 +10,8 @@ use super::{Ambient, slots};
 /// A current allocator and a name, to be installed anywhere: what [`capture`](Self::capture) found.
 ///
 /// An arena of [`with_arena`](super::with_arena) belongs to its thread, so it is captured as "an arena": each
-/// entering leases one of the entering thread's. The temporary arena is always the entering thread's own. The default
-/// is a context with nothing installed.
+/// entering leases one of the entering thread's. The temporary arena is always the entering thread's own. The
+/// default is a context with nothing installed.
 ///
 /// # Rayon
 ///
@@ -56,8 +56,8 @@ use super::{Ambient, slots};
 /// # Ok::<(), rayon::ThreadPoolBuildError>(())
 /// ```
 ///
-/// Where a library wants a pair of handlers instead of a closure, as `start_handler` does, a guard that is forgotten lasts as
-/// long as the thread: `.start_handler(move |_| std::mem::forget(inside.install()))`.
+/// Where a library wants a pair of handlers instead of a closure, as `start_handler` does, a guard that is
+/// forgotten lasts as long as the thread: `.start_handler(move |_| std::mem::forget(inside.install()))`.
 #[derive(Clone, Default)]
 pub struct Context {
     allocator: Ambient,
@@ -159,7 +159,8 @@ impl Context {
         Installed::new(self.frame())
     }
 
-    /// A function that runs `f` in this context, for jobs that run many times, on any thread: see [above](Self#rayon).
+    /// A function that runs `f` in this context, for jobs that run many times, on any thread: see
+    /// [above](Self#rayon).
     ///
     /// # Examples
     ///

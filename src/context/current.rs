@@ -9,8 +9,8 @@ use super::slots;
 
 /// A handle to what was this thread's current allocator when it was made.
 ///
-/// It is an [`Allocator`](crate::allocator_api2::alloc::Allocator) of one pointer, for containers to keep. The
-/// allocator lives as long as the last handle, however its scope ends. The default is [`current()`], so a
+/// It is an [`Allocator`](crate::allocator_api2::alloc::Allocator) of one pointer, for containers to keep.
+/// The allocator lives as long as the last handle, however its scope ends. The default is [`current()`], so a
 /// type with such containers can derive `Default`.
 ///
 /// Two handles are equal if what one allocates can be freed through the other.

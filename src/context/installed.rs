@@ -11,8 +11,8 @@ use super::slots::{self, Guard};
 #[must_use = "the allocator is installed until the guard is dropped, which is now"]
 pub struct Installed(Option<Rc<Guard>>);
 
-/// Makes an allocator current until the guard is dropped. [`with_allocator`](super::with_allocator) does it for
-/// the length of a closure, and leaves nothing to get wrong.
+/// Makes an allocator current until the guard is dropped. [`with_allocator`](super::with_allocator) does it
+/// for the length of a closure, and leaves nothing to get wrong.
 ///
 /// # Order
 ///

@@ -2,8 +2,8 @@
 //!
 //! Odin and jank pass such a context to every function. Here it belongs to the thread. A scope
 //! ([`with_allocator`], [`with_arena`], [`with_name`], [`with_temp`], [`Context::enter`]) or a guard
-//! ([`install`]) puts something else in its place, and its end restores what was there, after a panic too: what
-//! a callee installs never reaches its caller. With nothing installed the current allocator is
+//! ([`install`]) puts something else in its place, and its end restores what was there, after a panic too:
+//! what a callee installs never reaches its caller. With nothing installed the current allocator is
 //! [`Global`](crate::Global), and there is no name.
 //!
 //! ```
@@ -31,8 +31,9 @@
 //! arena is not reset. The count is not atomic and the handles are not `Send`, so that they cost a
 //! nanosecond; sending one to another thread does not compile. Take [`Context::capture`] there instead.
 //!
-//! Counting was preferred to a lifetime because a handle with a lifetime could not be asked for by a function that
-//! knows nothing of the scope, which is the purpose; and to a check at each use because `deallocate` cannot fail.
+//! Counting was preferred to a lifetime because a handle with a lifetime could not be asked for by a function
+//! that knows nothing of the scope, which is the purpose; and to a check at each use because `deallocate`
+//! cannot fail.
 //!
 //! # Other threads
 //!

@@ -1,10 +1,11 @@
 //! What a thread has installed.
 //!
-//! Scopes and guards differ in who may end them in which order. A scope ends when its closure does, so it keeps what it replaced on
-//! the stack and puts it back. Guards can be dropped in any order, moved out of the scope they were made in, or forgotten; so each
-//! scope has a list of the guards made in it.
+//! Scopes and guards differ in who may end them in which order. A scope ends when its closure does, so it
+//! keeps what it replaced on the stack and puts it back. Guards can be dropped in any order, moved out of the
+//! scope they were made in, or forgotten; so each scope has a list of the guards made in it.
 //!
-//! No cell is borrowed while a frame is dropped, which may run the `Drop` of a user's allocator: what is to go is moved out first.
+//! No cell is borrowed while a frame is dropped, which may run the `Drop` of a user's allocator: what is to
+//! go is moved out first.
 
 use core::cell::Cell;
 use std::rc::Rc;
@@ -45,7 +46,8 @@ pub(super) struct Guard {
 }
 
 impl Drop for Guards {
-    /// One by one: a thread may have forgotten any number of guards. What is forgotten leaks a guard, and no frame.
+    /// One by one: a thread may have forgotten any number of guards. What is forgotten leaks a guard, and no
+    /// frame.
     fn drop(&mut self) {
         while let Some(guard) = self.0.take() {
             *self = guard.older.take();

@@ -10,8 +10,9 @@ use crate::temp::Lease;
 
 /// A handle to what was this thread's temporary arena when it was made.
 ///
-/// It is an [`Allocator`](crate::allocator_api2::alloc::Allocator) of one pointer, for containers to keep, and
-/// an [`Arena`] for single values, which borrow the handle. The arena is not reset while there are handles.
+/// It is an [`Allocator`](crate::allocator_api2::alloc::Allocator) of one pointer, for containers to keep,
+/// and an [`Arena`] for single values, which borrow the handle. The arena is not reset while there are
+/// handles.
 ///
 /// # Examples
 ///
@@ -37,8 +38,8 @@ pub struct Temp(Rc<Lease>);
 
 /// This thread's temporary arena: for what is needed until the end of a frame, or of a request.
 ///
-/// It is leased from the stack of [`temp::scope`](crate::temp::scope) when it is first asked for, and stays until
-/// the thread ends. Call [`free_temp`] once per frame, or it grows.
+/// It is leased from the stack of [`temp::scope`](crate::temp::scope) when it is first asked for, and stays
+/// until the thread ends. Call [`free_temp`] once per frame, or it grows.
 ///
 /// # Cost
 ///
@@ -73,8 +74,9 @@ fn make() -> Temp {
 /// Takes back all that was allocated in this thread's temporary arena (Odin's `free_all`), and keeps its
 /// chunks as [`temp`](crate::temp) says.
 ///
-/// While there are handles to it, the arena is left to them as it is, and goes back to the thread's stack with the
-/// last; the thread gets another one. So nothing dangles: a handle that is kept for ever costs an arena.
+/// While there are handles to it, the arena is left to them as it is, and goes back to the thread's stack
+/// with the last; the thread gets another one. So nothing dangles: a handle that is kept for ever costs an
+/// arena.
 ///
 /// # Cost
 ///
@@ -98,8 +100,8 @@ pub fn free_temp() {
     }
 }
 
-/// Runs `f` with a temporary arena of its own: what it allocates and frees there, with [`free_temp`] too, leaves
-/// the caller's alone.
+/// Runs `f` with a temporary arena of its own: what it allocates and frees there, with [`free_temp`] too,
+/// leaves the caller's alone.
 ///
 /// # Cost
 ///

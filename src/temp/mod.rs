@@ -7,10 +7,10 @@
 //!
 //! # What a thread keeps
 //!
-//! An idle arena keeps its chunks: all of them up to 1 MiB, and beyond that as much as was in use at once in
-//! recent scopes ([`Keep::RecentPeak`](crate::Keep::RecentPeak)). So a frame loop asks for no memory after its
-//! first frames, and one large scope is forgotten after some tens of smaller ones. A thread keeps at most 32
-//! idle arenas; they go when it ends, or with [`collect`].
+//! An idle arena keeps its chunks: all of them up to 1 MiB, and beyond that what recent scopes needed, which
+//! falls by an eighth with each scope that needed less. So a frame loop asks for no memory after its first
+//! frames, and one large scope is forgotten after some tens of smaller ones. A thread keeps at most 32 idle
+//! arenas; they go when it ends, or with [`collect`].
 //!
 //! Calls from destructors of other thread-locals work: once the stack is gone, each lease is a fresh arena.
 //!

@@ -105,23 +105,27 @@ fn the_values_of_boxes_are_dropped_in_the_scope() {
 
 #[test]
 fn frames_that_need_the_same_ask_for_nothing() {
-    fn frame(bytes: usize) -> usize {
+    /// Returns what the arena held before and after.
+    fn frame(bytes: usize, block: usize) -> [usize; 2] {
         temp::scope(|t| {
-            for _ in 0..bytes / 1000 {
-                t.alloc([1_u8; 1000]);
+            let before = t.stats().reserved;
+            for _ in 0..bytes / block {
+                t.alloc_slice_fill_with(block, |_| 1_u8);
             }
-            t.stats().reserved
+            [before, t.stats().reserved]
         })
     }
-    fresh(|| {
-        for bytes in [MIB / 2, 8 * MIB] {
-            let mut reserved: Vec<usize> = (0..5).map(|_| frame(bytes)).collect();
-            assert_eq!(reserved.pop(), reserved.pop());
-        }
-        // A large frame is forgotten after some small ones, down to what is always kept.
-        (0..60).for_each(|_| _ = frame(10_000));
-        assert!(temp::collect() <= MIB + 64 * KIB);
-    });
+    for (bytes, block) in [(MIB / 2, 1000), (8 * MIB, 1000), (20 * MIB, 5 * MIB), (3 * MIB, 100_000)] {
+        fresh(|| {
+            (0..3).for_each(|_| _ = frame(bytes, block));
+            let [before, after] = frame(bytes, block);
+            assert_eq!(before, after, "{bytes} bytes in blocks of {block}");
+            // A large frame is forgotten after some small ones, down to what is always kept.
+            (0..60).for_each(|_| _ = frame(10_000, 1000));
+            let kept = temp::collect();
+            assert!(kept <= MIB + 64 * KIB, "{kept}");
+        });
+    }
 }
 
 #[test]
