@@ -42,7 +42,8 @@
 //! | [`LocalHeap`] | one thread's containers | none |
 //!
 //! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
-//! with one arena per thread, and [`FixedBuffer`] over bytes of your own.
+//! with one arena per thread, and [`FixedBuffer`] over bytes of your own. [`temp::scope`] lends a whole arena for
+//! the length of a closure, and a thread's [`context`] says which allocator code that it calls is to use.
 //!
 //! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
 //! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
@@ -70,6 +71,7 @@
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
 //! | over any allocator | `arena/`, `fixed_buffer/` |
+//! | what a thread has at hand | [`temp`]: its stack of arenas; [`context`]: its current allocator |
 //!
 //! # Features
 //!
@@ -103,6 +105,8 @@ mod arena;
 #[cfg(not(loom))]
 mod clock;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub mod context;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod fixed_buffer;
 #[cfg(not(loom))]
 mod global;
@@ -116,6 +120,8 @@ mod size_class;
 pub mod source;
 #[cfg(not(loom))]
 mod stats;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub mod temp;
 
 #[cfg(not(loom))]
 pub use self::{

@@ -9,6 +9,7 @@ mod handle;
 mod pair;
 mod realloc;
 mod stats;
+mod temp;
 
 use std::time::Duration;
 
@@ -25,5 +26,6 @@ fn main() {
     foreign::bench(&mut criterion);
     handle::bench(&mut criterion);
     stats::bench(&mut criterion);
+    temp::bench(&mut criterion);
     criterion.final_summary();
 }

@@ -30,6 +30,11 @@ impl Budget {
     }
 }
 
+/// The recent peak after one more round.
+fn forgetting(recent_peak: usize, round_peak: usize) -> usize {
+    round_peak.max(recent_peak - recent_peak / 8)
+}
+
 impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// Takes back all memory, and keeps as much of it as the builder's [`keep`](super::ArenaBuilder::keep)
     /// says: all, by default. No value is dropped.
@@ -84,11 +89,35 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.reset_slow(budget);
     }
 
+    /// As [`reset`](Self::reset), for an arena that serves one purpose after the other: where it has `small`
+    /// bytes at most it keeps them all, and of more what the recent rounds needed. A round in which nothing
+    /// was allocated costs next to nothing, and does not count.
+    #[inline]
+    pub(crate) fn reset_for_reuse(&mut self, small: usize) {
+        if self.round_peak.get() == 0 && self.used() == 0 {
+            return;
+        }
+        if self.reserved.get() <= small {
+            self.reset_keeping(Keep::All);
+        } else {
+            self.reset_to_need(small);
+        }
+    }
+
+    /// What the recent peak took with what chunks waste, which is a quarter at most, and the last chunk. By
+    /// [`Keep::RecentPeak`] alone, the last chunk of each round would go and come again.
+    #[inline(never)]
+    fn reset_to_need(&mut self, last_chunk: usize) {
+        let round_peak = self.round_peak.get().max(self.used());
+        let recent_peak = forgetting(self.recent_peak, round_peak);
+        self.reset_keeping(Keep::UpTo(recent_peak + recent_peak / 4 + last_chunk));
+    }
+
     /// Out of line: a round that needs what the one before did, as frames do, has nothing to note.
     #[inline(never)]
     fn note_round(&mut self, round_peak: usize) {
         self.peak = self.peak.max(round_peak);
-        self.recent_peak = round_peak.max(self.recent_peak - self.recent_peak / 8);
+        self.recent_peak = forgetting(self.recent_peak, round_peak);
     }
 
     #[cold]

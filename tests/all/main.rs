@@ -5,6 +5,7 @@
 mod api_04;
 mod arena;
 mod collections;
+mod context;
 mod cross_thread;
 mod examples;
 mod fixed_buffer;
@@ -17,4 +18,5 @@ mod sources;
 mod stats;
 #[path = "../support/mod.rs"]
 mod support;
+mod temp;
 mod traits;
