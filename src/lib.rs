@@ -141,3 +141,12 @@ pub use self::{
 
 #[cfg(loom)]
 mod models;
+
+/// The code in the guides runs.
+#[cfg(all(doctest, feature = "allocator-api2-02"))]
+mod guides {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/ancestors.md")]
+    struct Ancestors;
+}
