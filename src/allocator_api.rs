@@ -3,6 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
+use crate::global::{self, Own};
 use crate::{Global, Heap, LocalHeap};
 
 /// What a trait's implementation needs of a handle. Layouts are never zero-sized here; null means out
@@ -61,12 +62,10 @@ impl Handle for LocalHeap<'_> {
 impl Handle for Global {
     #[inline(always)]
     fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the layout is not zero-sized.
-        unsafe { core::alloc::GlobalAlloc::alloc(self, layout) }
+        global::alloc::<Own>(layout)
     }
     fn alloc_zero(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as above.
-        unsafe { core::alloc::GlobalAlloc::alloc_zeroed(self, layout) }
+        global::alloc_zero::<Own>(layout)
     }
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -76,7 +75,7 @@ impl Handle for Global {
     #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: passed on.
-        unsafe { crate::global::realloc(block, old, new) }
+        unsafe { global::realloc::<Own>(block, old, new) }
     }
 }
 

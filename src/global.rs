@@ -8,7 +8,7 @@ use crate::config::{MAX_CLASS_SIZE, SEGMENT_SIZE};
 use crate::heap::{GLOBAL, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
-use crate::threads::{binding, current_blocks, current_record};
+use crate::threads::{binding, current_blocks, current_record, own_blocks};
 
 /// The process-wide block heap, as `#[global_allocator]` and as an allocator handle.
 ///
@@ -61,28 +61,59 @@ impl Global {
     }
 }
 
+/// Which local heap serves a request.
+pub(crate) trait Way {
+    /// Its block cache, or the static empty one.
+    fn blocks() -> *const BlockCache;
+    /// It, made if need be; `None` when there can be none.
+    fn local(layout: Layout) -> Option<*const LocalCore>;
+}
+
+/// This thread's own local heap behind `Global`: the way of the handle.
+pub(crate) struct Own;
+
+impl Way for Own {
+    #[inline(always)]
+    fn blocks() -> *const BlockCache {
+        own_blocks()
+    }
+    fn local(_layout: Layout) -> Option<*const LocalCore> {
+        own()
+    }
+}
+
+/// Where the thread is [routed](crate::Heap::route) to: the way of the program's global allocations.
+pub(crate) struct Routed;
+
+impl Way for Routed {
+    #[inline(always)]
+    fn blocks() -> *const BlockCache {
+        current_blocks()
+    }
+    fn local(layout: Layout) -> Option<*const LocalCore> {
+        if !is_routable(layout) {
+            return own();
+        }
+        BlockCache::local(current_blocks()).or_else(|| {
+            let own = own()?;
+            // The cache is the first field.
+            binding(|binding| binding.blocks.set(own.cast()));
+            Some(own)
+        })
+    }
+}
+
 /// This thread's local heap behind `Global`, wherever that is routed to; `None` when there can be none.
 #[inline]
 pub(crate) fn own() -> Option<*const LocalCore> {
-    let own = binding(|binding| binding.global.get());
-    if own.is_null() { bind() } else { Some(own) }
-}
-
-/// Where `Global` takes blocks from: this thread's own local heap, or the one that it is routed to.
-#[inline]
-fn local() -> Option<*const LocalCore> {
-    BlockCache::local(current_blocks()).or_else(|| {
-        let own = own()?;
-        // The cache is the first field.
-        binding(|binding| binding.blocks.set(own.cast()));
-        Some(own)
-    })
+    BlockCache::local(own_blocks()).or_else(bind)
 }
 
 #[cold]
 fn bind() -> Option<*const LocalCore> {
     let own = GLOBAL.local()?;
-    binding(|binding| binding.global.set(own));
+    // The cache is the first field.
+    binding(|binding| binding.own_blocks.set(own.cast()));
     Some(own)
 }
 
@@ -119,22 +150,22 @@ pub(crate) fn is_installed() -> bool {
 /// # Safety
 /// (I1) `block` is a live block for `old` of `GLOBAL`; the caller gives it up unless null comes back.
 #[inline(always)]
-pub(crate) unsafe fn realloc(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+pub(crate) unsafe fn realloc<W: Way>(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
     unsafe {
-        match BlockCache::local(current_blocks()) {
+        match BlockCache::local(W::blocks()) {
             Some(local) if is_routable(old) && is_routable(new) => (*local).realloc(block, old, new),
-            _ => realloc_slow(block, old, new),
+            _ => realloc_slow::<W>(block, old, new),
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-unsafe fn realloc_slow(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+unsafe fn realloc_slow<W: Way>(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     let rarer = if is_routable(old) { new } else { old };
     // SAFETY: (I7) and (I1) as in `realloc`.
-    with_local(rarer, |local| unsafe { local.realloc(block, old, new) })
+    with_local::<W>(rarer, |local| unsafe { local.realloc(block, old, new) })
 }
 
 /// Blocks that are aligned to segments are looked for in `GLOBAL` when they are freed.
@@ -143,9 +174,9 @@ fn is_routable(layout: Layout) -> bool {
     layout.align() < SEGMENT_SIZE
 }
 
-/// Runs `f`, which serves a request for `layout`, on the local heap that `Global` takes blocks from.
-fn with_local(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
-    match if is_routable(layout) { local() } else { own() } {
+/// Runs `f`, which serves a request for `layout`, on a local heap.
+fn with_local<W: Way>(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 {
+    match W::local(layout) {
         // SAFETY: (I6) this thread's local heap lives for ever, and one it is routed to as long as the
         // route, since that borrows its heap.
         Some(local) => unsafe {
@@ -160,23 +191,43 @@ fn with_local(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> *mut u8 
 /// The block cache has no block of `class`, which is the layout's.
 #[cold]
 #[inline(never)]
-fn alloc_missed(class: usize, layout: Layout) -> *mut u8 {
-    match BlockCache::local(current_blocks()) {
+fn alloc_missed<W: Way>(class: usize, layout: Layout) -> *mut u8 {
+    match BlockCache::local(W::blocks()) {
         // SAFETY: (I7) this thread's own local heap, or a leased one.
         Some(local) => unsafe {
             let block = (*local).alloc_slow(class, layout.size());
             (*local).heap().report_limit();
             block
         },
-        None => alloc_slow(layout),
+        None => alloc_slow::<W>(layout),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn alloc_slow(layout: Layout) -> *mut u8 {
+fn alloc_slow<W: Way>(layout: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one.
-    with_local(layout, |local| unsafe { local.alloc(layout) })
+    with_local::<W>(layout, |local| unsafe { local.alloc(layout) })
+}
+
+/// A block for `layout`; null when out of memory.
+#[inline(always)]
+pub(crate) fn alloc<W: Way>(layout: Layout) -> *mut u8 {
+    let size = rounded(layout);
+    if size <= MAX_CLASS_SIZE {
+        let class = class_of(size);
+        // SAFETY: (I7) the binding's caches are of the record this thread holds, or the empty one.
+        let block = unsafe { (*W::blocks()).alloc(class, layout.size()) };
+        if block.is_null() { alloc_missed::<W>(class, layout) } else { block }
+    } else {
+        alloc_slow::<W>(layout)
+    }
+}
+
+/// A block for `layout`, its first `layout.size()` bytes zero; null when out of memory.
+pub(crate) fn alloc_zero<W: Way>(layout: Layout) -> *mut u8 {
+    // SAFETY: (I7) this thread's own local heap, or a leased one.
+    with_local::<W>(layout, |local| unsafe { local.alloc_zero(layout) })
 }
 
 // SAFETY: blocks are at least as long and as aligned as their layout, nobody else's until they are
@@ -184,15 +235,7 @@ fn alloc_slow(layout: Layout) -> *mut u8 {
 unsafe impl GlobalAlloc for Global {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let size = rounded(layout);
-        if size <= MAX_CLASS_SIZE {
-            let class = class_of(size);
-            // SAFETY: (I7) the binding's cache is of the record this thread holds, or the empty one.
-            let block = unsafe { (*current_blocks()).alloc(class, layout.size()) };
-            if block.is_null() { alloc_missed(class, layout) } else { block }
-        } else {
-            alloc_slow(layout)
-        }
+        alloc::<Routed>(layout)
     }
 
     #[inline(always)]
@@ -203,13 +246,14 @@ unsafe impl GlobalAlloc for Global {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: (I7) this thread's own local heap, or a leased one.
-        with_local(layout, |local| unsafe { local.alloc_zero(layout) })
+        alloc_zero::<Routed>(layout)
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the new size is a valid one for this alignment, and (I1).
-        unsafe { realloc(block, layout, Layout::from_size_align_unchecked(new_size, layout.align())) }
+        unsafe {
+            realloc::<Routed>(block, layout, Layout::from_size_align_unchecked(new_size, layout.align()))
+        }
     }
 }

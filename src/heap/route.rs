@@ -141,8 +141,8 @@ impl Heap {
     ///
     /// The heap's [limit](crate::HeapBuilder::limit) is soft for routed allocations, as a failed global
     /// allocation ends the program: they exceed it, and [`on_limit`](crate::HeapBuilder::on_limit) is
-    /// called; see [`hard_limit`](crate::HeapBuilder::hard_limit). Blocks aligned to 4 MiB or more are not
-    /// routed.
+    /// called; see [`hard_limit`](crate::HeapBuilder::hard_limit). Not routed are blocks aligned to 4 MiB or
+    /// more, and what a container or an arena takes from a `Global` *handle*: who names an allocator gets it.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ pub(crate) struct Binding {
     /// Blocks for `Global`: of this thread's local heap, of one that it is routed to, or the static
     /// empty one.
     pub(crate) blocks: Cell<*const BlockCache>,
-    /// This thread's local heap behind `Global`, wherever that is routed to, or null.
-    pub(crate) global: Cell<*const LocalCore>,
+    /// The same, wherever the thread is routed to.
+    pub(crate) own_blocks: Cell<*const BlockCache>,
     /// The heap used last through `&Heap`, by number, and this thread's local heap in it.
     pub(crate) heap_id: Cell<u64>,
     pub(crate) heap_local: Cell<*const LocalCore>,
@@ -35,7 +35,7 @@ thread_local! {
         Binding {
             record: Cell::new(UNBOUND),
             blocks: Cell::new(EMPTY_CACHE.as_ptr()),
-            global: Cell::new(ptr::null()),
+            own_blocks: Cell::new(EMPTY_CACHE.as_ptr()),
             heap_id: Cell::new(0),
             heap_local: Cell::new(ptr::null()),
             exited: Cell::new(false),
@@ -61,6 +61,12 @@ pub(crate) fn current_record() -> *const ThreadRecord {
 #[inline(always)]
 pub(crate) fn current_blocks() -> *const BlockCache {
     binding(|binding| binding.blocks.get())
+}
+
+/// This thread's own block cache for `Global`, or the static empty one.
+#[inline(always)]
+pub(crate) fn own_blocks() -> *const BlockCache {
+    binding(|binding| binding.own_blocks.get())
 }
 
 /// The number of the heap that this thread used last, and its local heap there.
@@ -90,7 +96,7 @@ impl Binding {
     fn forget(&self) {
         self.record.set(UNBOUND);
         self.blocks.set(EMPTY_CACHE.as_ptr());
-        self.global.set(ptr::null());
+        self.own_blocks.set(EMPTY_CACHE.as_ptr());
         self.heap_id.set(0);
         self.heap_local.set(ptr::null());
     }

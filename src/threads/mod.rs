@@ -12,7 +12,7 @@ mod record;
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,
-    lease_orphans,
+    lease_orphans, own_blocks,
 };
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;

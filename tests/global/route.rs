@@ -168,6 +168,25 @@ fn every_layout_finds_its_way() {
 }
 
 #[test]
+fn who_names_an_allocator_gets_it() {
+    let heap = named("explicit");
+    let made = heap
+        .route(|| {
+            let mut named = blockyard::allocator_api2::vec::Vec::new_in(blockyard::Global);
+            named.extend(0..100);
+            blockyard::temp::scope(|scratch| {
+                assert_eq!(scratch.alloc_str("kept by the thread"), "kept by the thread")
+            });
+            named
+        })
+        .expect("installed");
+    assert_eq!(heap.stats().blocks.live(), 0, "{}", heap.stats());
+    drop(heap);
+    assert!(row("explicit").is_none());
+    assert_eq!(made.len(), 100);
+}
+
+#[test]
 fn a_limit_is_soft_and_tells_once() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     let heap = Heap::builder()
