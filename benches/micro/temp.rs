@@ -3,8 +3,12 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use blockyard::{Arena, Heap, context, temp};
+use blockyard::allocator_api2::alloc::Allocator;
+use blockyard::context::Ambient;
+use blockyard::{Arena, Global, Heap, context, temp};
 use criterion::Criterion;
+
+use crate::contender::{allocate, layout};
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("temp");
@@ -27,7 +31,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("with-allocator", |bencher| {
         bencher.iter(|| context::with_allocator(black_box(&heap), || ()));
     });
-    let ambient = context::Ambient::from(&heap);
+    let ambient = Ambient::from(&heap);
     group.bench_function("with-ambient", |bencher| {
         bencher.iter(|| context::with_allocator(black_box(&ambient).clone(), || ()));
     });
@@ -42,6 +46,14 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             context::free_temp();
         });
     });
+    let pair = |allocator: &context::Current| allocate(allocator, const { layout(64) });
+    for (name, ambient) in [("global", Global.into()), ("heap", ambient), ("arena", Ambient::arena())] {
+        let current = context::with_allocator(ambient, context::current);
+        group.bench_function(format!("pair-{name}"), |bencher| {
+            // SAFETY: just allocated with this layout.
+            bencher.iter(|| unsafe { current.deallocate(pair(&current), const { layout(64) }) });
+        });
+    }
     context::with_allocator(&heap, || {
         group.bench_function("current-heap", |bencher| bencher.iter(|| drop(black_box(context::current()))));
         let here = context::Context::capture();

@@ -2,13 +2,12 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use std::sync::Arc;
 
-use super::ambient::{OfHeap, OfUser};
+use super::ambient::OfUser;
 use super::frame::Served;
 use super::{Current, Temp};
+use crate::Global;
 use crate::allocator_api2::alloc::{AllocError, Allocator};
-use crate::{Global, Heap};
 
 /// `pass_on!([generics] type, by)`: the trait for `type`, each method through the macro `by`.
 macro_rules! pass_on {
@@ -58,15 +57,12 @@ macro_rules! by_user {
     ($this:ident, $method:ident($($argument:ident),+)) => { $this.0.$method($($argument),+) };
 }
 
-macro_rules! by_heap {
-    ($this:ident, $method:ident($($argument:ident),+)) => { Allocator::$method(&&*$this.0, $($argument),+) };
-}
-
 macro_rules! by_served {
     ($this:ident, $method:ident($($argument:ident),+)) => {
         match $this.served() {
             None | Some(Served::Global) => Global.$method($($argument),+),
-            Some(Served::Shared(shared)) => shared.$method($($argument),+),
+            Some(Served::Heap(heap)) => Allocator::$method(&&**heap, $($argument),+),
+            Some(Served::Users(users)) => users.$method($($argument),+),
             Some(Served::Arena(lease)) => Allocator::$method(&&***lease, $($argument),+),
         }
     };
@@ -77,8 +73,6 @@ macro_rules! by_arena {
 }
 
 pass_on!([A: Allocator] OfUser<A>, by_user);
-pass_on!([] OfHeap<Arc<Heap>>, by_heap);
-pass_on!([] OfHeap<&'static Heap>, by_heap);
 pass_on!([] Current, by_served);
 pass_on!([] Temp, by_arena);
 

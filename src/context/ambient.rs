@@ -2,7 +2,6 @@
 
 use core::any::type_name;
 use core::fmt;
-use core::ops::Deref;
 use std::sync::Arc;
 
 use crate::allocator_api2::alloc::Allocator;
@@ -11,9 +10,9 @@ use crate::{Global, Heap};
 /// An allocator that can be current: [`Global`], a heap that threads share, an allocator of your own, or an
 /// arena of the thread that installs it.
 ///
-/// Functions here take `impl Into<Ambient>`: `Global`, `Arc<Heap>`, `&Arc<Heap>`, `Heap` and `&'static Heap`
-/// convert, everything else goes through [`new`](Self::new). Clones share the allocator. An allocator that
-/// borrows something cannot be installed, for handles may outlive any scope.
+/// Functions here take `impl Into<Ambient>`: `Global`, `Arc<Heap>`, `&Arc<Heap>` and `Heap` convert,
+/// everything else goes through [`new`](Self::new). Clones share the allocator. An allocator that borrows
+/// something cannot be installed, for handles may outlive any scope.
 ///
 /// # Examples
 ///
@@ -34,7 +33,8 @@ pub struct Ambient(pub(super) Kind);
 pub(super) enum Kind {
     #[default]
     Global,
-    Shared(Arc<dyn Installable>),
+    Heap(Arc<Heap>),
+    Users(Arc<dyn Installable>),
     /// One that the installing thread leases.
     Arena,
 }
@@ -61,7 +61,7 @@ impl Ambient {
     /// ```
     #[must_use]
     pub fn new<A: Allocator + Send + Sync + 'static>(allocator: A) -> Self {
-        Self(Kind::Shared(Arc::new(OfUser(allocator))))
+        Self(Kind::Users(Arc::new(OfUser(allocator))))
     }
 
     /// An arena that each installation leases from its thread's stack, the one of
@@ -91,7 +91,7 @@ impl From<Global> for Ambient {
 
 impl From<Arc<Heap>> for Ambient {
     fn from(heap: Arc<Heap>) -> Self {
-        Self(Kind::Shared(Arc::new(OfHeap(heap))))
+        Self(Kind::Heap(heap))
     }
 }
 
@@ -107,17 +107,12 @@ impl From<Heap> for Ambient {
     }
 }
 
-impl From<&'static Heap> for Ambient {
-    fn from(heap: &'static Heap) -> Self {
-        Self(Kind::Shared(Arc::new(OfHeap(heap))))
-    }
-}
-
 impl fmt::Debug for Ambient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Global => fmt::Debug::fmt(&Global, f),
-            Kind::Shared(shared) => shared.describe(f),
+            Kind::Heap(heap) => fmt::Debug::fmt(heap, f),
+            Kind::Users(users) => users.describe(f),
             Kind::Arena => f.write_str("Arena"),
         }
     }
@@ -128,16 +123,5 @@ pub(super) struct OfUser<A>(pub(super) A);
 impl<A: Allocator + Send + Sync> Installable for OfUser<A> {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(type_name::<A>())
-    }
-}
-
-pub(super) struct OfHeap<H>(pub(super) H);
-
-impl<H: Deref<Target = Heap> + Send + Sync> Installable for OfHeap<H>
-where
-    Self: Allocator,
-{
-    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
     }
 }

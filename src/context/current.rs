@@ -13,7 +13,7 @@ use super::slots;
 /// The allocator lives as long as the last handle, however its scope ends. The default is [`current()`], so a
 /// type with such containers can derive `Default`.
 ///
-/// Two handles are equal if what one allocates can be freed through the other.
+/// What is allocated through one of two handles that are equal can be freed through the other.
 ///
 /// # Examples
 ///
@@ -106,7 +106,8 @@ impl PartialEq for Current {
     fn eq(&self, other: &Self) -> bool {
         match (self.served().unwrap_or(&Served::Global), other.served().unwrap_or(&Served::Global)) {
             (Served::Global, Served::Global) => true,
-            (Served::Shared(ours), Served::Shared(other)) => Arc::ptr_eq(ours, other),
+            (Served::Heap(ours), Served::Heap(other)) => Arc::ptr_eq(ours, other),
+            (Served::Users(ours), Served::Users(other)) => Arc::ptr_eq(ours, other),
             (Served::Arena(ours), Served::Arena(other)) => Rc::ptr_eq(ours, other),
             _ => false,
         }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::ambient::{Ambient, Installable, Kind};
-use crate::Global;
 use crate::temp::Lease;
+use crate::{Global, Heap};
 
 /// A current allocator and a name, as long as they are installed or a handle counts them. Where there is
 /// none, the allocator is `Global` and there is no name.
@@ -19,7 +19,8 @@ pub(super) struct Frame {
 #[derive(Clone)]
 pub(super) enum Served {
     Global,
-    Shared(Arc<dyn Installable>),
+    Heap(Arc<Heap>),
+    Users(Arc<dyn Installable>),
     /// Counted, because frames that differ in their names share it.
     Arena(Rc<Lease>),
 }
@@ -51,7 +52,8 @@ impl Frame {
     pub(super) fn is(&self, ambient: &Ambient, name: Option<&Arc<str>>) -> bool {
         let same_allocator = match (&self.served, &ambient.0) {
             (Served::Global, Kind::Global) => true,
-            (Served::Shared(ours), Kind::Shared(other)) => Arc::ptr_eq(ours, other),
+            (Served::Heap(ours), Kind::Heap(other)) => Arc::ptr_eq(ours, other),
+            (Served::Users(ours), Kind::Users(other)) => Arc::ptr_eq(ours, other),
             _ => false,
         };
         same_allocator
@@ -68,7 +70,8 @@ impl Served {
     pub(super) fn from_ambient(ambient: Ambient) -> Self {
         match ambient.0 {
             Kind::Global => Self::Global,
-            Kind::Shared(shared) => Self::Shared(shared),
+            Kind::Heap(heap) => Self::Heap(heap),
+            Kind::Users(users) => Self::Users(users),
             Kind::Arena => Self::Arena(Rc::new(Lease::new())),
         }
     }
@@ -77,7 +80,8 @@ impl Served {
     pub(super) fn to_ambient(&self) -> Ambient {
         Ambient(match self {
             Self::Global => Kind::Global,
-            Self::Shared(shared) => Kind::Shared(shared.clone()),
+            Self::Heap(heap) => Kind::Heap(heap.clone()),
+            Self::Users(users) => Kind::Users(users.clone()),
             Self::Arena(_) => Kind::Arena,
         })
     }
@@ -87,7 +91,8 @@ impl fmt::Debug for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Global => fmt::Debug::fmt(&Global, f),
-            Self::Shared(shared) => shared.describe(f),
+            Self::Heap(heap) => fmt::Debug::fmt(heap, f),
+            Self::Users(users) => users.describe(f),
             Self::Arena(lease) => fmt::Debug::fmt(&***lease, f),
         }
     }

@@ -1,8 +1,9 @@
 //! Handles that outlive what they were made in.
 
+use blockyard::allocator_api2::alloc;
 use blockyard::allocator_api2::boxed::Box as BoxIn;
 use blockyard::allocator_api2::vec::Vec as VecIn;
-use blockyard::context::{self, Current, Temp};
+use blockyard::context::{self, Ambient, Current, Temp};
 use proptest::prelude::*;
 
 use super::tracked::Tracked;
@@ -118,9 +119,7 @@ fn every_call_of_the_trait_reaches_its_allocator() {
     context::with_name("named", || check(context::current()));
     context::with_arena(|| check(context::current()));
     context::with_allocator(blockyard::Heap::new(), || check(context::current()));
-    let heap: &'static blockyard::Heap = Box::leak(Box::default());
-    context::with_allocator(heap, || check(context::current()));
-    assert_eq!(heap.stats().blocks.live(), 0);
+    context::with_allocator(Ambient::new(alloc::Global), || check(context::current()));
     context::with_allocator(tracked.ambient(), || check(context::current()));
     assert!(tracked.is_unused());
 }
@@ -254,11 +253,15 @@ proptest! {
 fn handles_are_equal_where_blocks_can_be_freed_through_either() {
     let tracked = Tracked::new();
     let ambient = tracked.ambient();
-    let twice = || context::with_allocator(ambient.clone(), context::current);
-    assert_eq!(twice(), twice());
-    assert_ne!(twice(), context::with_allocator(tracked.ambient(), context::current));
+    let heap = std::sync::Arc::new(blockyard::Heap::new());
+    for ambient in [ambient, Ambient::from(&heap)] {
+        let twice = || context::with_allocator(ambient.clone(), context::current);
+        assert_eq!(twice(), twice());
+    }
+    let other = || context::with_allocator(tracked.ambient(), context::current);
+    assert_ne!(other(), other());
     let arena = context::with_arena(context::current);
-    let other = context::with_arena(context::current);
-    assert_ne!(arena, other);
+    let another = context::with_arena(context::current);
+    assert_ne!(arena, another);
     assert_eq!(context::with_name("named", context::current), Current::GLOBAL);
 }

@@ -21,7 +21,7 @@ assert_impl_all!(Current: blockyard::allocator_api2::alloc::Allocator, Clone, De
 assert_impl_all!(Temp: blockyard::allocator_api2::alloc::Allocator, Clone, std::fmt::Debug);
 assert_impl_all!(Context: Send, Sync, Clone, Default, std::fmt::Debug);
 assert_impl_all!(Ambient: Send, Sync, Clone, Default, std::fmt::Debug);
-assert_impl_all!(Ambient: From<Global>, From<Heap>, From<Arc<Heap>>, From<&'static Heap>);
+assert_impl_all!(Ambient: From<Global>, From<Heap>, From<Arc<Heap>>, From<&'static Arc<Heap>>);
 assert_not_impl_any!(Current: Send, Sync, Copy);
 assert_not_impl_any!(Temp: Send, Sync, Copy);
 assert_not_impl_any!(Installed: Send, Sync, Clone);
