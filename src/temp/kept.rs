@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::mem;
 
 use crate::Arena;
+use crate::heap::unrouted;
 
 /// Idle arenas that a thread keeps, by number. Deeper nesting is rare, and each may hold a mebibyte.
 const MOST_KEPT: usize = 32;
@@ -17,7 +18,8 @@ pub(super) struct Node {
 impl Node {
     #[cold]
     fn new() -> Box<Self> {
-        Box::new(Self { arena: Arena::new(), below: None })
+        // The thread keeps it, wherever its allocations are routed to now.
+        unrouted(|| Box::new(Self { arena: Arena::new(), below: None }))
     }
 
     /// Bytes of chunks in this arena and those below.
