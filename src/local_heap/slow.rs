@@ -128,7 +128,8 @@ impl LocalCore {
             } else if let Some(next) = self.available[class].pop_front() {
                 self.leave_current(class);
                 self.make_current(class, next);
-            } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none() {
+            } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none()
+            {
                 return false;
             }
             if !self.refresh(class) {
