@@ -71,7 +71,7 @@ impl Workload for What {
             }
             Self::Copy(len) => {
                 let bytes = vec![7_u8; black_box(len)];
-                fill::<A, _>(reps, &vec![(); COUNT], |space, ()| {
+                fill::<A, _>(reps, &[(); COUNT], |space, ()| {
                     black_box(space.bytes(&bytes));
                 })
             }

@@ -6,10 +6,11 @@ use std::ptr::NonNull;
 pub(super) use crate::bench::contender::Role;
 
 /// Names and roles, in the order of the tables.
-pub(super) const ALL: [(&str, Role); 9] = [
+pub(super) const ALL: [(&str, Role); 10] = [
     ("arena", Role::Ours),
     ("scope", Role::Ours),
     ("pool", Role::Ours),
+    ("pool-job", Role::Ours),
     ("bumpalo", Role::Peer),
     ("bump-scope", Role::Peer),
     ("blink-alloc", Role::Peer),
@@ -19,6 +20,7 @@ pub(super) const ALL: [(&str, Role); 9] = [
 ];
 
 /// Where values can be allocated.
+#[allow(clippy::mut_from_ref, reason = "each call gives out another place")]
 pub(super) trait Space {
     fn value<T: Copy>(&self, value: T) -> &mut T;
     fn place(&self, layout: Layout) -> NonNull<u8>;
@@ -42,6 +44,11 @@ pub(super) trait Arena: Sized + 'static {
 
     /// Gives what dropped arenas have left in the process back to the system.
     fn give_back();
+}
+
+/// An arena that need not be taken back: it can be filled and dropped.
+pub(super) trait Owned: Arena {
+    fn space(&self) -> &Self::Space<'_>;
 }
 
 /// An arena whose last allocations can be taken back by leaving a scope.

@@ -1,11 +1,10 @@
 //! `arena-refill-*`, `arena-fresh-*`, `arena-100k-*`: from the first allocation to the end.
 
 use std::hint::black_box;
-use std::mem;
 use std::time::Duration;
 
-use super::contender::{Arena, Space};
-use super::{Rows, Workload, spec};
+use super::contender::{Arena, Owned, Space};
+use super::{Brief, Rows, Workload, spec};
 use crate::bench::machine;
 use crate::bench::workload::{CpuClock, Sample};
 
@@ -29,7 +28,7 @@ pub(super) fn rows(rows: &mut Rows<'_>) {
     for (name, values) in [("arena-fresh-10", 10), ("arena-fresh-100", 100)] {
         let about = "make an arena, allocate 10 or 100 values of 64 bytes, drop it";
         rows.add(spec(name, GROUP, about, "one arena", "the first chunks"), |entries| {
-            Fresh { values }.enter_values(entries);
+            Fresh { values }.enter_all(entries);
         });
     }
     let about = "fill an arena with 100,000 values of 64 bytes";
@@ -45,7 +44,7 @@ pub(super) fn rows(rows: &mut Rows<'_>) {
             "one value",
             "page faults",
         ),
-        |entries| Cold.enter_values(entries),
+        |entries| Cold.enter_all(entries),
     );
 }
 
@@ -77,12 +76,11 @@ struct Fresh {
     values: u64,
 }
 
-impl Workload for Fresh {
-    fn round<A: Arena>(self, reps: u64) -> Sample {
+impl Brief for Fresh {
+    fn round<A: Owned>(self, reps: u64) -> Sample {
         Sample::time(reps * ROUNDS, || {
             for _ in 0..reps * ROUNDS {
-                let mut arena = A::new();
-                arena.round(|space| lines(space, self.values));
+                lines(A::new().space(), self.values);
             }
         })
     }
@@ -109,20 +107,17 @@ impl Workload for HundredThousand {
 #[derive(Clone, Copy)]
 struct Cold;
 
-impl Workload for Cold {
-    fn round<A: Arena>(self, reps: u64) -> Sample {
+impl Brief for Cold {
+    fn round<A: Owned>(self, reps: u64) -> Sample {
         let (mut elapsed, mut faults) = (Duration::ZERO, 0);
         for _ in 0..reps {
             A::give_back();
-            let mut arena = A::new();
             let faults_before = machine::page_faults();
             let clock = CpuClock::of_thread();
-            arena.round(|space| {
-                lines(space, MANY);
-                elapsed += clock.elapsed();
-                faults += machine::page_faults() - faults_before;
-            });
-            mem::drop(arena);
+            let arena = A::new();
+            lines(arena.space(), MANY);
+            elapsed += clock.elapsed();
+            faults += machine::page_faults() - faults_before;
         }
         A::give_back();
         Sample::new(elapsed, reps * MANY).with_faults(faults)

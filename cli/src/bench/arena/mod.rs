@@ -13,7 +13,7 @@ mod peers;
 mod raw;
 mod team;
 
-use self::contender::{Arena, Role};
+use self::contender::{Arena, Owned, Role};
 use super::contender::Profile;
 use super::suite::{Contest, Row};
 use super::workload::{Needs, Pace, Sample, Spec};
@@ -29,10 +29,11 @@ pub(crate) fn about(name: &str) -> &'static str {
     match name {
         "arena" => "blockyard::Arena, over Global",
         "scope" => "blockyard::Scope, of an Arena: taken back by leaving it",
-        "pool" => "blockyard::ArenaPool, on the rows with rayon",
+        "pool" => "blockyard::ArenaPool, on the rows with rayon; local() for every item",
+        "pool-job" => "the same, local() once for every job of rayon's",
         "raw-bump" => "a pointer and its bound over memory that is there: what no arena can beat",
-        "thread-bump" => "thread_local::ThreadLocal<bumpalo::Bump>, on the rows with rayon",
-        "bumpalo-herd" => "on the rows with rayon",
+        "thread-bump" => "thread_local::ThreadLocal<bumpalo::Bump>, get_or_default() for every item",
+        "bumpalo-herd" => "peer, get() once for every job of rayon's",
         _ => "peer",
     }
 }
@@ -93,15 +94,6 @@ impl Entries<'_> {
 trait Workload: Copy + 'static {
     fn round<A: Arena>(self, reps: u64) -> Sample;
 
-    /// Enters the arenas that are made and dropped like values.
-    fn enter_values(self, entries: &mut Entries<'_>) {
-        self.enter::<ours::OneArena>(entries);
-        self.enter::<peers::Bumpalo>(entries);
-        self.enter::<peers::BumpScope>(entries);
-        self.enter::<peers::Blink>(entries);
-    }
-
-    /// Enters everybody: with scopes, and the limit, which has its memory before it starts.
     fn enter_all(self, entries: &mut Entries<'_>) {
         self.enter::<ours::OneArena>(entries);
         self.enter::<ours::OneScope>(entries);
@@ -112,6 +104,22 @@ trait Workload: Copy + 'static {
     }
 
     fn enter<A: Arena>(self, entries: &mut Entries<'_>) {
+        entries.enter(A::NAME, move |reps| self.round::<A>(reps));
+    }
+}
+
+/// Something to do with arenas that are made and dropped.
+trait Brief: Copy + 'static {
+    fn round<A: Owned>(self, reps: u64) -> Sample;
+
+    fn enter_all(self, entries: &mut Entries<'_>) {
+        self.enter::<ours::OneArena>(entries);
+        self.enter::<peers::Bumpalo>(entries);
+        self.enter::<peers::BumpScope>(entries);
+        self.enter::<peers::Blink>(entries);
+    }
+
+    fn enter<A: Owned>(self, entries: &mut Entries<'_>) {
         entries.enter(A::NAME, move |reps| self.round::<A>(reps));
     }
 }
@@ -146,7 +154,7 @@ mod tests {
 
     #[test]
     fn contenders_can_be_left_out() {
-        let only = rows(2, |profile| profile.name == "pool", |_| true);
+        let only = rows(2, |profile| profile.name == "pool-job", |_| true);
         assert!(!only.is_empty() && only.iter().all(|row| row.spec.name.starts_with("arena-pool")));
     }
 

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use blockyard::{Arena as BlockArena, ArenaPool, Scope};
 use rayon::prelude::*;
 
-use super::contender::{Arena, Line, Nested, Shared, Space, pushed_sum};
+use super::contender::{Arena, Line, Nested, Owned, Shared, Space, pushed_sum};
 
 /// The same methods on both, and on the reference the trait.
 macro_rules! space {
@@ -60,6 +60,13 @@ impl Arena for OneArena {
     }
 }
 
+impl Owned for OneArena {
+    #[inline(always)]
+    fn space(&self) -> &Self::Space<'_> {
+        &self.0
+    }
+}
+
 /// An arena with a scope for every round.
 pub(super) struct OneScope(BlockArena);
 
@@ -96,6 +103,33 @@ impl Nested for OneScope {
     }
 }
 
+fn jobs(items: u64, split: usize) -> impl IndexedParallelIterator<Item = usize> {
+    (0..items as usize).into_par_iter().with_min_len(split).with_max_len(split)
+}
+
+/// Asked for the thread's arena once per job, as a herd must be.
+pub(super) struct PerJob(ArenaPool);
+
+impl Shared for PerJob {
+    const NAME: &'static str = "pool-job";
+
+    fn new() -> Self {
+        Self(ArenaPool::new())
+    }
+    fn per_item(&self, items: u64, split: usize) {
+        jobs(items, split).for_each_init(
+            || self.0.local(),
+            |arena, item| {
+                black_box(arena.alloc::<Line>([item as u64; 8]));
+            },
+        );
+    }
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// Asked for every item.
 impl Shared for ArenaPool {
     const NAME: &'static str = "pool";
 
@@ -103,8 +137,7 @@ impl Shared for ArenaPool {
         Self::new()
     }
     fn per_item(&self, items: u64, split: usize) {
-        let items = (0..items as usize).into_par_iter().with_min_len(split).with_max_len(split);
-        items.for_each(|item| {
+        jobs(items, split).for_each(|item| {
             black_box(self.local().alloc::<Line>([item as u64; 8]));
         });
     }

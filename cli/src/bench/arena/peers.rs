@@ -11,7 +11,7 @@ use bumpalo_herd::Herd;
 use rayon::prelude::*;
 use thread_local::ThreadLocal;
 
-use super::contender::{Arena, Line, Nested, Shared, Space, pushed_sum};
+use super::contender::{Arena, Line, Nested, Owned, Shared, Space, pushed_sum};
 
 /// They take their memory from the system's allocator here.
 fn trim() {
@@ -65,6 +65,13 @@ impl Arena for Bumpalo {
     }
 }
 
+impl Owned for Bumpalo {
+    #[inline(always)]
+    fn space(&self) -> &Self::Space<'_> {
+        &self.0
+    }
+}
+
 pub(super) struct BumpScope(ScopeBump);
 
 impl Space for ScopeBump {
@@ -105,6 +112,13 @@ impl Arena for BumpScope {
     }
     fn give_back() {
         trim();
+    }
+}
+
+impl Owned for BumpScope {
+    #[inline(always)]
+    fn space(&self) -> &Self::Space<'_> {
+        &self.0
     }
 }
 
@@ -164,6 +178,13 @@ impl Arena for Blink {
     }
     fn give_back() {
         trim();
+    }
+}
+
+impl Owned for Blink {
+    #[inline(always)]
+    fn space(&self) -> &Self::Space<'_> {
+        &self.0
     }
 }
 

@@ -149,9 +149,12 @@ impl Shared for RawBumps {
     }
     fn per_item(&self, items: u64, split: usize) {
         let items = (0..items as usize).into_par_iter().with_min_len(split).with_max_len(split);
-        items.for_each(|item| {
-            black_box(self.own().value::<Line>([item as u64; 8]));
-        });
+        items.for_each_init(
+            || self.own(),
+            |own, item| {
+                black_box(own.value::<Line>([item as u64; 8]));
+            },
+        );
     }
     fn reset(&mut self) {
         for bump in &mut self.0 {

@@ -11,6 +11,7 @@ use rayon::ThreadPool;
 use thread_local::ThreadLocal;
 
 use super::contender::Shared;
+use super::ours::PerJob;
 use super::raw::RawBumps;
 use super::{Entries, Rows, spec};
 use crate::bench::workload::{Sample, Spec, watch};
@@ -34,6 +35,7 @@ pub(super) fn rows(threads: usize, rows: &mut Rows<'_>) {
         rows.add(Spec { threads, ..spec }, |entries| {
             let pool = Rc::new(LazyCell::new(Box::new(move || pool(threads)) as Start));
             enter::<ArenaPool>(entries, &pool, split);
+            enter::<PerJob>(entries, &pool, split);
             enter::<BumpPool>(entries, &pool, split);
             enter::<Herd>(entries, &pool, split);
             enter::<ThreadLocal<Bump>>(entries, &pool, split);
