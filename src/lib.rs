@@ -42,8 +42,10 @@
 //! | [`LocalHeap`] | one thread's containers | none |
 //!
 //! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
-//! with one arena per thread, and [`FixedBuffer`] over bytes of your own. [`temp::scope`] lends a whole arena for
-//! the length of a closure, and a thread's [`context`] says which allocator code that it calls is to use.
+//! with one arena per thread, [`FixedBuffer`] over bytes of your own, and [`StackFallback`] with bytes in itself
+//! before it asks another allocator. [`temp::scope`] lends a whole arena for the length of a closure, and a thread's
+//! [`context`] says which allocator code that it calls is to use. [`Heap::route`] sends what any crate allocates
+//! inside a closure to a heap.
 //!
 //! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
 //! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
@@ -136,7 +138,7 @@ pub use self::{
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use self::{
     arena::{Arena, ArenaBox, ArenaBuilder, ArenaError, ArenaPool, ArenaStats, Keep, Scope},
-    fixed_buffer::{FixedBuffer, SharedFixedBuffer},
+    fixed_buffer::{FixedBuffer, SharedFixedBuffer, StackFallback},
 };
 
 #[cfg(loom)]

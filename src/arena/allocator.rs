@@ -26,6 +26,12 @@ pub(crate) trait Blocks {
     /// (A3) As for `give`, where a place comes back; `new.size() <= old.size()`.
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>>;
 
+    /// Whether a block for `old` may be taken for one of a smaller layout without a word to anybody.
+    #[inline(always)]
+    fn can_stay(&self, _block: NonNull<u8>, _old: Layout) -> bool {
+        true
+    }
+
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Option<NonNull<[u8]>> {
         Some(NonNull::slice_from_raw_parts(self.take(layout)?, layout.size()))
@@ -77,7 +83,7 @@ pub(crate) trait Blocks {
         // SAFETY: passed on.
         let place = match unsafe { self.shrink(block, old, new) } {
             Some(place) => place,
-            None if block.addr().get().is_multiple_of(new.align()) => block,
+            None if block.addr().get().is_multiple_of(new.align()) && self.can_stay(block, old) => block,
             // SAFETY: passed on.
             None => unsafe { self.move_to_new(block, old, new, new.size()) }?,
         };
@@ -112,7 +118,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
     #[inline(always)]
     unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
         if self.bump.is_last(block, layout.size()) {
-            self.note_peak();
+            self.note_low();
             // SAFETY: (A3) the last block of the current chunk, given up.
             unsafe { self.bump.give_back(layout.size()) };
         } else if self.is_last_large(block, layout.size()) {
@@ -137,7 +143,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
     #[inline]
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
         if self.bump.is_last(block, old.size()) {
-            self.note_peak();
+            self.note_low();
             // SAFETY: (A3) as in `grow`.
             unsafe { self.bump.shrink_last(old, new) }
         } else {
@@ -184,7 +190,8 @@ macro_rules! implement_allocator {
                 // SAFETY: passed on.
                 unsafe { $crate::arena::Blocks::give(*self, block, layout) }
             }
-            #[inline]
+            // Out of line, so that what pushes is small: growth is rare where a container doubles.
+            #[inline(never)]
             unsafe fn grow(
                 &self, block: NonNull<u8>, old: Layout, new: Layout,
             ) -> Result<NonNull<[u8]>, $api::alloc::AllocError> {

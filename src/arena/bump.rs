@@ -38,6 +38,15 @@ impl<const MIN_ALIGN: usize> Bump<MIN_ALIGN> {
         self.finger.set(finger);
     }
 
+    /// Moves the finger up.
+    ///
+    /// # Safety
+    /// `finger` stood there before, in this run, and nobody uses what was given out since.
+    #[inline(always)]
+    pub(crate) unsafe fn rise(&self, finger: NonNull<u8>) {
+        self.finger.set(finger);
+    }
+
     /// Leaves what it has: no bytes at all.
     pub(crate) fn clear(&self) {
         let Self { finger, start } = Self::empty();
@@ -79,7 +88,8 @@ impl<const MIN_ALIGN: usize> Bump<MIN_ALIGN> {
     #[inline(always)]
     fn lower(top: usize, layout: Layout) -> usize {
         let low = top - layout.size();
-        if layout.align() <= MIN_ALIGN && layout.size().is_multiple_of(MIN_ALIGN) {
+        // Not for 1: where the alignment is known at run time only, the branch costs more than the `and`.
+        if MIN_ALIGN > 1 && layout.align() <= MIN_ALIGN && layout.size().is_multiple_of(MIN_ALIGN) {
             low // so is `top`
         } else {
             low & !(layout.align().max(MIN_ALIGN) - 1)

@@ -21,6 +21,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
             }
         };
         chunk.set_used(layout.size());
+        self.note_peak();
         self.used_before.set(self.used_before.get() + layout.size());
         self.larges.push(chunk);
         Ok(chunk.base())
@@ -52,6 +53,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[cold]
     pub(super) unsafe fn grow_large(&self, new: Layout) -> Option<NonNull<u8>> {
         let chunk = self.larges.pop()?;
+        self.note_peak();
         self.used_before.set(self.used_before.get() - chunk.used());
         let grown = if chunk.capacity() >= new.size() && chunk.base().addr().get().is_multiple_of(new.align())
         {

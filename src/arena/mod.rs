@@ -110,7 +110,10 @@ pub struct Arena<A: Allocator = Global, const MIN_ALIGN: usize = 1> {
     used_before: Cell<usize>,
     /// Bytes left in all of `chunks` but the newest.
     wasted: Cell<usize>,
-    /// The most that was in use at once since the last reset, where it is more than now.
+    /// The address of the finger at its lowest in the current chunk, since it was there or `used_before`
+    /// changed; where that is below where it is.
+    low: Cell<usize>,
+    /// The most that was in use at once since the last reset, where it is more than what `low` says.
     round_peak: Cell<usize>,
     /// The same, ever.
     peak: usize,
@@ -264,6 +267,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
             reserved: Cell::new(0),
             used_before: Cell::new(0),
             wasted: Cell::new(0),
+            low: Cell::new(usize::MAX),
             round_peak: Cell::new(0),
             peak: 0,
             recent_peak: 0,
@@ -328,7 +332,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
             wasted: self.wasted.get(),
             chunks: self.chunks.iter().count() + self.spares.iter().count(),
             large_blocks: self.larges.iter().count() + self.spare_larges.iter().count(),
-            peak: self.peak.max(self.round_peak.get()).max(self.used()),
+            peak: self.peak.max(self.round_peak()),
         }
     }
 
@@ -343,16 +347,42 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.chunks.head().map_or(0, |chunk| chunk.end().addr().get() - self.bump.finger().addr().get())
     }
 
-    /// To be called before less is in use.
+    /// The most that was in use at once since the last reset.
     #[inline]
+    fn round_peak(&self) -> usize {
+        let lowest = self.low.get().min(self.bump.finger().addr().get());
+        let current = self.chunks.head().map_or(0, |chunk| chunk.end().addr().get() - lowest);
+        self.round_peak.get().max(self.used_before.get() + current)
+    }
+
+    /// To be called before the finger moves up.
+    #[inline(always)]
+    fn note_low(&self) {
+        self.low.set(self.low.get().min(self.bump.finger().addr().get()));
+    }
+
+    /// To be called before `used_before` changes, or the current chunk.
     fn note_peak(&self) {
-        self.round_peak.set(self.round_peak.get().max(self.used()));
+        self.round_peak.set(self.round_peak());
+        self.low.set(usize::MAX);
     }
 
     /// (A1) for a chunk that nothing is in.
     fn bump_from(&self, chunk: chunk::Chunk) {
         // SAFETY: (A2) the chunk is alive, and nobody uses any of it; its end is a multiple of the granule.
         unsafe { self.bump.set(chunk.base(), chunk.end()) };
+    }
+
+    /// `drop` of an arena that has more than chunks in use.
+    #[cold]
+    #[inline(never)]
+    fn release_others(&mut self) {
+        for list in [&self.larges, &self.spares, &self.spare_larges] {
+            while let Some(chunk) = list.pop() {
+                // SAFETY: (A2) in no list any more; (A3) nothing borrows the arena.
+                unsafe { self.release(chunk) };
+            }
+        }
     }
 
     /// A place that nothing is in, for no bytes.
@@ -379,12 +409,14 @@ impl<A: Allocator, const MIN_ALIGN: usize> fmt::Debug for Arena<A, MIN_ALIGN> {
 }
 
 impl<A: Allocator, const MIN_ALIGN: usize> Drop for Arena<A, MIN_ALIGN> {
+    #[inline]
     fn drop(&mut self) {
-        for list in [&self.chunks, &self.larges, &self.spares, &self.spare_larges] {
-            while let Some(chunk) = list.pop() {
-                // SAFETY: (A2) in no list any more; (A3) nothing borrows the arena.
-                unsafe { self.release(chunk) };
-            }
+        while let Some(chunk) = self.chunks.pop() {
+            // SAFETY: (A2) in no list any more; (A3) nothing borrows the arena.
+            unsafe { self.release(chunk) };
+        }
+        if !(self.larges.is_empty() & self.spares.is_empty() & self.spare_larges.is_empty()) {
+            self.release_others();
         }
     }
 }

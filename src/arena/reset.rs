@@ -1,6 +1,7 @@
 //! Taking everything back at once.
 
 use super::chunk::{Chunk, ChunkList};
+use super::slow::LAST_CHUNK;
 use super::{Arena, Keep};
 use crate::allocator_api2::alloc::Allocator;
 
@@ -21,7 +22,11 @@ impl Budget {
         let (keeps, bytes) = match self.keep {
             Keep::Nothing | Keep::All => (false, 0),
             Keep::UpTo(limit) => (chunk.size() <= limit.saturating_sub(self.kept), chunk.size()),
-            Keep::RecentPeak => (self.kept < self.recent_peak, chunk.capacity()),
+            Keep::RecentPeak => {
+                // A chunk that was made for rounds much larger than the recent ones goes, too.
+                let fits = chunk.capacity() <= LAST_CHUNK.max(2 * self.recent_peak);
+                (fits && self.kept < self.recent_peak, chunk.capacity())
+            }
         };
         if keeps {
             self.kept += bytes;
@@ -70,19 +75,22 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[inline]
     pub fn reset_keeping(&mut self, keep: Keep) {
-        let round_peak = self.round_peak.get().max(self.used());
+        let round_peak = self.round_peak();
         self.round_peak.set(0);
+        self.low.set(usize::MAX);
         if round_peak != self.recent_peak {
             self.note_round(round_peak);
         }
         let mut budget = Budget { keep, recent_peak: self.recent_peak, kept: 0 };
-        let alone = self.spares.is_empty() & self.larges.is_empty() & self.spare_larges.is_empty();
+        // A chunk before the current one has bytes in use or wasted, and a large block has bytes.
+        let before = self.used_before.get() | self.wasted.get();
         if let Some(only) = self.chunks.head()
-            && alone
-            && only.next().is_none()
+            && before == 0
+            && self.spares.is_empty() & self.spare_larges.is_empty()
             && budget.keeps(only)
         {
-            self.bump_from(only); // (A3) by `&mut self`
+            // SAFETY: (A1) where it stood at first; (A3) by `&mut self`.
+            unsafe { self.bump.rise(only.end()) };
             return;
         }
         budget.kept = 0;
@@ -141,9 +149,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.spares = self.trim(spares, &mut budget);
         let spare_larges = core::mem::take(&mut self.spare_larges);
         self.spare_larges = self.trim(spare_larges, &mut budget);
-        if let Some(chunk) = self.spares.pop() {
-            self.make_current(chunk);
-        }
+        self.restart();
     }
 
     /// Releases what the budget does not keep, and returns the rest, in order.

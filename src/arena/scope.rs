@@ -83,8 +83,6 @@ struct Mark {
     chunk: Option<Chunk>,
     finger: NonNull<u8>,
     large: Option<Chunk>,
-    used_before: usize,
-    wasted: usize,
 }
 
 /// Takes an arena back to a mark, panics included.
@@ -125,13 +123,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
 
     #[inline]
     fn mark(&self) -> Mark {
-        Mark {
-            chunk: self.chunks.head(),
-            finger: self.bump.finger(),
-            large: self.larges.head(),
-            used_before: self.used_before.get(),
-            wasted: self.wasted.get(),
-        }
+        Mark { chunk: self.chunks.head(), finger: self.bump.finger(), large: self.larges.head() }
     }
 
     /// # Safety
@@ -139,39 +131,47 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// still is.
     #[inline]
     unsafe fn rewind(&self, mark: &Mark) {
-        self.note_peak();
-        if self.larges.head() != mark.large {
-            self.rewind_larges(mark.large);
+        if self.chunks.head() == mark.chunk && self.larges.head() == mark.large {
+            self.note_low();
+            // SAFETY: (A1) as it was when the mark was made; (A3) passed on.
+            unsafe { self.bump.rise(mark.finger) };
+        } else {
+            // SAFETY: passed on.
+            unsafe { self.rewind_far(mark) };
         }
-        if self.chunks.head() != mark.chunk {
-            self.rewind_chunks(mark.chunk);
-        }
-        if let Some(chunk) = mark.chunk {
-            // SAFETY: (A1) as it was when the mark was made: what is below the finger is of this scope.
-            unsafe { self.bump.set(chunk.base(), mark.finger) };
-        }
-        self.used_before.set(mark.used_before);
-        self.wasted.set(mark.wasted);
     }
 
+    /// `rewind` where the scope has taken chunks or large blocks.
+    ///
+    /// # Safety
+    /// As for `rewind`.
     #[cold]
-    fn rewind_larges(&self, until: Option<Chunk>) {
-        while self.larges.head() != until
+    #[inline(never)]
+    unsafe fn rewind_far(&self, mark: &Mark) {
+        self.note_peak();
+        while self.larges.head() != mark.large
             && let Some(chunk) = self.larges.pop()
         {
+            self.used_before.set(self.used_before.get() - chunk.used());
             self.spare_larges.insert(chunk);
         }
-    }
-
-    #[cold]
-    fn rewind_chunks(&self, until: Option<Chunk>) {
-        while self.chunks.head() != until
+        while self.chunks.head() != mark.chunk
             && let Some(chunk) = self.chunks.pop()
         {
             self.spares.insert(chunk);
+            if let Some(before) = self.chunks.head() {
+                // Current again: what `make_current` counted when it was left.
+                self.used_before.set(self.used_before.get() - before.used());
+                self.wasted.set(self.wasted.get() - (before.capacity() - before.used()));
+            }
         }
-        if until.is_none() {
-            self.bump.clear();
+        match mark.chunk {
+            // SAFETY: (A1) as it was when the mark was made: what is below the finger is of this scope.
+            Some(chunk) => unsafe { self.bump.set(chunk.base(), mark.finger) },
+            None => {
+                self.bump.clear();
+                self.restart();
+            }
         }
     }
 }

@@ -10,15 +10,30 @@ use crate::allocator_api2::alloc::Allocator;
 /// Bytes of the first chunk, footer included: a page, and a size class of the block heap.
 const FIRST_CHUNK: usize = 4 << 10;
 
+/// Usable bytes of the first chunk.
+const FIRST_ROOM: usize = {
+    let footer = chunk_size(0).expect("no overflow");
+    FIRST_CHUNK - footer
+};
+
 /// Bytes of a chunk at most, where no request needs more: the largest run of chunks inside a segment of
 /// the block heap. Beyond it, larger chunks save nothing: one slow path serves 16,000 blocks of 64 bytes.
-const LAST_CHUNK: usize = 1 << 20;
+pub(super) const LAST_CHUNK: usize = 1 << 20;
+
+/// Bytes of a chunk that stands for several, at most.
+const LARGEST_CHUNK: usize = 4 << 20;
 
 /// A request for more than this part of the next chunk gets a block of its own. It bounds what is left
 /// at the end of a chunk by a quarter of the chunk after it.
 const LARGE: usize = 4;
 
 impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
+    /// What most first chunks have. As a constant where chunks are released, too.
+    const FIRST_LAYOUT: Layout = match Layout::from_size_align(FIRST_CHUNK, Self::GRANULE) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the granule is a power of two"),
+    };
+
     /// The place for `layout` that the current chunk does not have. Out of line, so that what calls it
     /// is small enough to be inlined.
     #[cold]
@@ -56,6 +71,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         (reserved + 1).next_power_of_two().max(FIRST_CHUNK)
     }
 
+    #[inline]
     fn next_chunk(&self, need: usize, request: Layout) -> Result<(), ArenaError> {
         let spare = self.spares.head().filter(|chunk| chunk.capacity() >= need);
         if spare.is_some() {
@@ -69,8 +85,21 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         Ok(())
     }
 
-    /// A chunk of the size that is due, or the largest that the child and the limit allow, by halves.
+    /// A chunk of the size that is due.
+    #[inline]
     fn new_chunk(&self, need: usize, request: Layout) -> Result<Chunk, ArenaError> {
+        if self.next_chunk_size() == FIRST_CHUNK && need <= FIRST_ROOM {
+            // Of a constant size: the child need not look for its class.
+            if let Ok(first) = self.obtain(FIRST_CHUNK, Self::GRANULE, request) {
+                return Ok(first);
+            }
+        }
+        self.new_chunk_or_smaller(need, request)
+    }
+
+    /// A chunk of the size that is due, or the largest that the child and the limit allow, by halves.
+    #[inline(never)]
+    fn new_chunk_or_smaller(&self, need: usize, request: Layout) -> Result<Chunk, ArenaError> {
         let least = chunk_size(need).ok_or_else(ArenaError::overflow)?;
         let mut size = self.next_chunk_size().max(least);
         while size > least {
@@ -98,6 +127,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     }
 
     /// A chunk of `size` bytes from the child.
+    #[inline]
     fn obtain(&self, size: usize, align: usize, request: Layout) -> Result<Chunk, ArenaError> {
         let layout = Layout::from_size_align(size, align).map_err(|_| ArenaError::overflow())?;
         self.charge(size, request)?;
@@ -120,11 +150,39 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     ///
     /// # Safety
     /// (A2) The chunk is this arena's and in no list. (A3) Nobody uses what is in it.
+    #[inline]
     pub(super) unsafe fn release(&self, chunk: Chunk) {
-        let layout = chunk.layout();
+        let (base, layout) = (chunk.base(), chunk.layout());
         self.reserved.set(self.reserved.get() - layout.size());
-        // SAFETY: the child's block for this layout, given up.
-        unsafe { self.child.deallocate(chunk.base(), layout) };
+        if layout == Self::FIRST_LAYOUT {
+            // SAFETY: the child's block for this layout, given up.
+            unsafe { self.child.deallocate(base, Self::FIRST_LAYOUT) };
+        } else {
+            // SAFETY: as above.
+            unsafe { self.child.deallocate(base, layout) };
+        }
+    }
+
+    /// Begins anew where nothing is in use: with one chunk for all that is kept, where it is not too much
+    /// for one, so that rounds as large as the last one need neither a second chunk nor a long reset.
+    ///
+    /// The new chunk is obtained first, although that takes twice the memory for a moment: whatever the
+    /// child says, what is kept stays kept.
+    pub(super) fn restart(&self) {
+        let kept = || self.spares.iter().chain(self.spare_larges.iter());
+        let bytes = kept().map(Chunk::size).sum();
+        let several = kept().nth(1).is_some();
+        if several
+            && bytes <= LARGEST_CHUNK
+            && let Ok(layout) = Layout::from_size_align(bytes, Self::GRANULE)
+            && let Ok(chunk) = self.obtain(bytes, Self::GRANULE, layout)
+        {
+            self.release_spares();
+            self.spares.push(chunk);
+        }
+        if let Some(chunk) = self.spares.pop() {
+            self.make_current(chunk);
+        }
     }
 
     /// Gives back what is kept; false where that is nothing.
@@ -142,6 +200,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
 
     /// Leaves the current chunk as it is for `chunk`, in which nothing is.
     pub(super) fn make_current(&self, chunk: Chunk) {
+        self.note_peak();
         if let Some(full) = self.chunks.head() {
             let used = self.used_in_current();
             full.set_used(used);

@@ -1,6 +1,7 @@
-//! Allocators over a caller's bytes.
+//! Allocators over a caller's bytes, or their own.
 
 mod shared;
+mod stack_fallback;
 
 use core::alloc::Layout;
 use core::fmt;
@@ -9,7 +10,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::slice;
 
-pub use self::shared::SharedFixedBuffer;
+pub use self::{shared::SharedFixedBuffer, stack_fallback::StackFallback};
 use crate::arena::{ArenaError, Blocks, Bump, expect, implement_allocator};
 
 /// An allocator over bytes of the caller's, on the stack or static: it makes no system call and asks no
@@ -48,6 +49,15 @@ unsafe impl Send for FixedBuffer<'_> {}
 const fn base_of(bytes: &mut [MaybeUninit<u8>]) -> NonNull<u8> {
     // SAFETY: a slice is not null.
     unsafe { NonNull::new_unchecked(bytes.as_mut_ptr().cast()) }
+}
+
+/// Where a block of `layout` begins that ends at `top` or below, both as offsets from `base`; `None` where
+/// that is below the base.
+#[inline(always)]
+fn lower(base: NonNull<u8>, top: usize, layout: Layout) -> Option<usize> {
+    let base = base.addr().get();
+    let low = (base + top.checked_sub(layout.size())?) & !(layout.align() - 1);
+    low.checked_sub(base)
 }
 
 #[allow(clippy::mut_from_ref, reason = "each call gives out another place")]

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::base_of;
+use super::{base_of, lower};
 use crate::arena::{ArenaError, Blocks, expect, implement_allocator};
 
 /// A [`FixedBuffer`](super::FixedBuffer) that threads share: `&SharedFixedBuffer` is an
@@ -80,9 +80,7 @@ impl<'b> SharedFixedBuffer<'b> {
     /// Where a block of `layout` begins whose end is at `top` or below; `None` where it does not fit.
     #[inline(always)]
     fn lower(&self, top: usize, layout: Layout) -> Option<usize> {
-        let base = self.base.addr().get();
-        let low = (base + top.checked_sub(layout.size())?) & !(layout.align() - 1);
-        low.checked_sub(base)
+        lower(self.base, top, layout)
     }
 
     /// Moves the finger from `old` to `new`, unless it is elsewhere; then where it is.

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use blockyard::allocator_api2::vec::Vec as AVec;
-use blockyard::{FixedBuffer, SharedFixedBuffer};
+use blockyard::{Arena, FixedBuffer, SharedFixedBuffer, StackFallback};
 
 use crate::support::Rng;
 use crate::support::block::Block;
@@ -86,4 +86,71 @@ fn threads_share_a_buffer() {
         });
         buffer.reset();
     }
+}
+
+#[test]
+fn what_does_not_fit_goes_to_the_child() {
+    let memory = StackFallback::<100>::new();
+    let mut texts = Vec::new();
+    for n in 0..50_u8 {
+        let mut text = AVec::new_in(&memory);
+        text.extend_from_slice(&[n; 10]);
+        texts.push(text);
+    }
+    let inside = texts.iter().filter(|text| memory.contains(text.as_ptr())).count();
+    assert!((5..=10).contains(&inside), "{inside}");
+    assert!(texts.iter().zip(0..).all(|(text, n)| text[..] == [n; 10]));
+}
+
+#[test]
+fn the_last_block_grows_shrinks_and_is_freed_in_place() {
+    let memory = StackFallback::<256>::new();
+    let mut bytes = AVec::with_capacity_in(10, &memory);
+    bytes.extend_from_slice(b"0123456789");
+    bytes.reserve_exact(190);
+    assert!(memory.contains(bytes.as_ptr()) && memory.remaining() == 56);
+    bytes.shrink_to_fit();
+    assert_eq!((&bytes[..], memory.remaining()), (&b"0123456789"[..], 246));
+    bytes.reserve_exact(300);
+    assert!(!memory.contains(bytes.as_ptr()));
+    assert_eq!((&bytes[..], memory.remaining()), (&b"0123456789"[..], 256));
+    bytes.shrink_to_fit();
+    assert_eq!(bytes, b"0123456789");
+    drop(bytes);
+    assert_eq!(memory.remaining(), 256);
+}
+
+#[test]
+fn a_fallback_moves_when_nothing_is_in_it() {
+    fn made<const N: usize>() -> StackFallback<N> {
+        let memory = StackFallback::new();
+        std::mem::forget(AVec::<u8, _>::with_capacity_in(N / 2, &memory));
+        memory
+    }
+    let mut moved = vec![made::<64>(), made(), made()];
+    moved.rotate_left(1);
+    for memory in &mut moved {
+        assert_eq!(memory.remaining(), 32);
+        let mut bytes = AVec::new_in(&*memory);
+        bytes.extend_from_slice(&[7_u8; 32]);
+        assert!(memory.contains(bytes.as_ptr()) && bytes == [7; 32]);
+        drop(bytes);
+        memory.reset();
+        assert_eq!(memory.remaining(), 64);
+    }
+}
+
+#[test]
+fn a_fallback_serves_nothing_and_refuses_too_much() {
+    let child = Arena::builder().limit(0).build();
+    let memory = StackFallback::<64, _>::new_in(&child);
+    let mut nothing = AVec::new_in(&memory);
+    nothing.resize(1000, ());
+    for too_much in [layout(isize::MAX as usize, 1), layout(1, 1 << 62), layout(65, 1)] {
+        assert!(Block::new(&&memory, too_much, false, 0).is_none(), "{too_much:?}");
+    }
+    assert_eq!(memory.remaining(), 64);
+    let empty = StackFallback::<0, _>::new_in(&child);
+    assert!(Block::new(&&empty, layout(1, 1), false, 0).is_none());
+    assert!(Block::new(&&empty, layout(0, 4096), false, 0).is_some());
 }

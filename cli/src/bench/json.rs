@@ -9,7 +9,7 @@ use super::machine::Machine;
 use super::memory::{self, Figures};
 use super::scale::{self, Axis, Point};
 use super::stats::Summary;
-use super::suite::Measured;
+use super::suite::{Contest, Measured};
 
 /// A whole run.
 #[derive(Serialize)]
@@ -46,6 +46,7 @@ fn unix_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok
 pub(crate) struct Row {
     pub(crate) workload: &'static str,
     pub(crate) group: &'static str,
+    pub(crate) contest: Contest,
     pub(crate) about: &'static str,
     pub(crate) operation: &'static str,
     pub(crate) threads: usize,
@@ -65,6 +66,8 @@ pub(crate) struct Cell {
     pub(crate) to_best_peer: Option<f64>,
     /// Its median by the physical limit's.
     pub(crate) to_limit: Option<f64>,
+    /// Of one repetition, where the row counts them.
+    pub(crate) page_faults: Option<u64>,
 }
 
 impl Cell {
@@ -88,6 +91,7 @@ impl From<Measured> for Row {
         Self {
             workload: spec.name,
             group: spec.group,
+            contest: measured.contest,
             about: spec.about,
             operation: spec.op,
             threads: spec.threads,
@@ -101,6 +105,7 @@ impl From<Measured> for Row {
                     repetitions: cell.reps,
                     to_best_peer: best_peer.map(|(_, best)| cell.summary.median / best),
                     to_limit: limit.map(|(_, limit)| cell.summary.median / limit),
+                    page_faults: cell.faults,
                     ns_per_operation: cell.summary,
                 })
                 .collect(),

@@ -67,6 +67,18 @@ pub(crate) fn reset_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
+/// Pages that the system has handed to the calling thread so far, without reading from a disk.
+pub(crate) fn page_faults() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the system fills the structure in, all of it, where it does not fail.
+    let usage = unsafe {
+        let failed = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        assert_eq!(failed, 0, "the system counts no page faults");
+        usage.assume_init()
+    };
+    usage.ru_minflt as u64
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! `blockyard bench`: the contention suite.
 //!
 //! `contender` says who takes part, `workload` what they are put through, `suite` in which order and how
-//! often; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
+//! often; `arena` is a contest of its own; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
 //! for people, `json` for programs.
 
+mod arena;
 mod child;
 mod contender;
 mod json;
@@ -138,7 +139,9 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
         .filter(|profile| profile.role != contender::Role::Limit)
         .collect();
     let field = Field::start(|profile| selection.invites(profile));
-    let rows = suite::rows(threads, &field, |spec| selection.wants(spec));
+    let mut rows = suite::rows(threads, &field, |spec| selection.wants(spec));
+    let invites = |profile: &contender::Profile| selection.invites(profile);
+    rows.extend(arena::rows(threads, invites, |spec| selection.wants_of_arenas(spec)));
 
     let mut steps: u64 = rows.iter().map(|row| row.steps(effort)).sum();
     steps += (memory_rows.len() * memory_contenders.len()) as u64;

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use super::arena;
 use super::contender::{Profile, left_out, profiles};
 use super::memory;
 use super::workload::{self, Spec, Workload, WorkloadVisitor};
@@ -10,6 +11,7 @@ use super::workload::{self, Spec, Workload, WorkloadVisitor};
 const TIME: &str = "time";
 const MEMORY: &str = "memory";
 const SCALE: &str = "scale";
+const ARENA: &str = "arena";
 const ALL: &str = "all";
 
 /// What a run consists of.
@@ -19,26 +21,30 @@ pub(crate) struct Selection {
     pub(crate) memory: bool,
     /// Whether the scaling curves are wanted.
     pub(crate) scale: bool,
+    /// Empty for all.
+    allocators: Vec<String>,
     contenders: Vec<Profile>,
 }
 
 impl Selection {
-    /// Nothing named means every row with its memory table, and every contender.
+    /// Nothing named means every row of the allocators with its memory table, and every contender.
     pub(crate) fn new(workloads: &[String], allocators: &[String]) -> anyhow::Result<Self> {
         let specs = specs(2);
+        let arena_specs = arena_specs(2);
         for name in workloads {
-            let is_row = specs.iter().any(|spec| spec.is_called(name));
+            let is_row = specs.iter().chain(&arena_specs).any(|spec| spec.is_called(name));
             if !is_row && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
                 bail!(
-                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
-                    wrap(specs.iter().map(|spec| spec.name)),
+                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
+                    wrap(specs.iter().chain(&arena_specs).map(|spec| spec.name)),
                     groups(&specs).join(", ")
                 );
             }
         }
         for name in allocators {
-            if profiles().iter().all(|profile| profile.name != name) {
-                let names: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+            let known = profiles().into_iter().chain(arena::profiles());
+            let names: Vec<_> = known.map(|profile| profile.name).collect();
+            if !names.contains(&name.as_str()) {
                 match left_out().iter().find(|(peer, _)| peer == name) {
                     Some((_, feature)) => {
                         bail!("this build has no {name}: its feature {feature} is off")
@@ -52,6 +58,7 @@ impl Selection {
             memory: workloads.is_empty() || named(MEMORY) || named(ALL),
             scale: named(SCALE) || named(ALL),
             names: workloads.to_vec(),
+            allocators: allocators.to_vec(),
             contenders: profiles()
                 .into_iter()
                 .filter(|profile| allocators.is_empty() || allocators.iter().any(|name| name == profile.name))
@@ -65,18 +72,28 @@ impl Selection {
         self.names.is_empty() || names.any(|name| spec.is_called(name) || name == TIME || name == ALL)
     }
 
-    /// Whether a contender takes part.
-    pub(crate) fn invites(&self, profile: &Profile) -> bool {
-        self.contenders.iter().any(|contender| contender.name == profile.name)
+    /// Whether a row of the arenas is wanted.
+    pub(crate) fn wants_of_arenas(&self, spec: &Spec) -> bool {
+        self.names.iter().any(|name| spec.is_called(name) || name == ALL)
     }
 
-    /// The contenders that take part, in the order of the tables.
+    /// Whether a contender takes part.
+    pub(crate) fn invites(&self, profile: &Profile) -> bool {
+        self.allocators.is_empty() || self.allocators.iter().any(|name| name == profile.name)
+    }
+
+    /// The allocators that take part, in the order of the tables.
     pub(crate) fn contenders(&self) -> &[Profile] {
         &self.contenders
     }
 }
 
-/// Every row of the suite.
+/// Every row of the arenas.
+fn arena_specs(threads: usize) -> Vec<Spec> {
+    arena::rows(threads, |_| true, |_| true).into_iter().map(|row| row.spec).collect()
+}
+
+/// Every row of the allocators.
 fn specs(threads: usize) -> Vec<Spec> {
     struct Specs(Vec<Spec>);
     impl WorkloadVisitor for Specs {
@@ -116,7 +133,7 @@ fn wrap<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// What `--list` prints.
 pub(crate) fn list(threads: usize) -> String {
     let mut text = String::from("Workloads (name [group], what one operation is, what it stresses):\n");
-    for spec in specs(threads) {
+    for spec in specs(threads).into_iter().chain(arena_specs(threads)) {
         let (name, group) = (spec.name, spec.group);
         text += &format!("\n  {name} [{group}], {}\n", count(spec.threads, "thread"));
         text += &format!("      {}\n", spec.about);
@@ -130,13 +147,20 @@ pub(crate) fn list(threads: usize) -> String {
     text += &format!(
         "  {SCALE}\n      pair and batch with 1 to 1,000 threads, 1 to 1,000 heaps, 1,000 to 10 million blocks alive\n"
     );
-    text += &format!("  {TIME}, {ALL}\n      every timed row; and with {MEMORY} and {SCALE}\n");
+    text += &format!("  {ARENA}\n      every row whose name begins with it\n");
+    text += &format!(
+        "  {TIME}, {ALL}\n      every timed row of allocators; and with {ARENA}, {MEMORY} and {SCALE}\n"
+    );
     text += "\nAllocators:\n";
     for profile in profiles() {
         text += &format!("  {:<12} {}\n", profile.name, about(&profile));
     }
     for (peer, feature) in left_out() {
         text += &format!("  {peer:<12} left out of this build: feature {feature} is off\n");
+    }
+    text += "\nArenas:\n";
+    for profile in arena::profiles() {
+        text += &format!("  {:<12} {}\n", profile.name, arena::about(profile.name));
     }
     text
 }
@@ -189,6 +213,9 @@ mod tests {
         assert_eq!(selection.contenders().len(), 1);
         let xmalloc = select(&["xmalloc"], &[]).expect("a selection");
         assert_eq!(wanted(&xmalloc), ["xmalloc-64", "xmalloc-mixed"]);
+        let arenas = select(&["arena"], &["bumpalo"]).expect("a selection");
+        assert!(wanted(&arenas).is_empty() && !arenas.memory);
+        assert!(arena_specs(2).iter().all(|spec| arenas.wants_of_arenas(spec)));
         assert!(wanted(&select(&["memory"], &[]).expect("a selection")).is_empty());
     }
 
@@ -204,7 +231,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let specs = specs(2);
+        let specs = [specs(2), arena_specs(2)].concat();
         for (index, spec) in specs.iter().enumerate() {
             assert!(specs[..index].iter().all(|other| other.name != spec.name), "{}", spec.name);
         }

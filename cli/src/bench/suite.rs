@@ -17,9 +17,20 @@ pub(crate) struct Effort {
     pub(crate) round: Duration,
 }
 
+/// Who meets whom: rows of different contests have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Contest {
+    /// Of allocators: blocks that are freed one by one.
+    Allocators,
+    /// Of arenas: memory that is taken back all at once.
+    Arenas,
+}
+
 /// A row ready to be measured.
 pub(crate) struct Row {
     pub(crate) spec: Spec,
+    contest: Contest,
     cells: Vec<Cell>,
 }
 
@@ -31,6 +42,7 @@ struct Cell {
 /// A row's result.
 pub(crate) struct Measured {
     pub(crate) spec: Spec,
+    pub(crate) contest: Contest,
     pub(crate) cells: Vec<MeasuredCell>,
 }
 
@@ -39,6 +51,8 @@ pub(crate) struct MeasuredCell {
     /// Repetitions in each round.
     pub(crate) reps: u64,
     pub(crate) summary: Summary,
+    /// Page faults of one repetition of the last round, where the row counts them.
+    pub(crate) faults: Option<u64>,
 }
 
 /// The rows that `wanted` says yes to, with the contenders of `field` that can serve them.
@@ -60,35 +74,51 @@ impl<F: Fn(&Spec) -> bool> WorkloadVisitor for RowBuilder<'_, F> {
         if !(self.wanted)(&spec) {
             return;
         }
-        let mut cells = CellBuilder { workload: Rc::new(workload), spec: &spec, cells: Vec::new() };
-        self.field.each(&mut cells);
-        let cells = cells.cells;
-        if !cells.is_empty() {
-            self.rows.push(Row { spec, cells });
+        let mut builder =
+            CellBuilder { workload: Rc::new(workload), row: Row::new(spec, Contest::Allocators) };
+        self.field.each(&mut builder);
+        if !builder.row.is_empty() {
+            self.rows.push(builder.row);
         }
     }
 }
 
-struct CellBuilder<'a, W> {
+struct CellBuilder<W> {
     workload: Rc<W>,
-    spec: &'a Spec,
-    cells: Vec<Cell>,
+    row: Row,
 }
 
-impl<W: Workload> ContenderVisitor for CellBuilder<'_, W> {
+impl<W: Workload> ContenderVisitor for CellBuilder<W> {
     fn visit<C: Contender>(&mut self, contender: &'static C) {
-        if !self.spec.needs.met_by(C::REACH) {
+        if !self.row.spec.needs.met_by(C::REACH) {
             return;
         }
         let workload = Rc::clone(&self.workload);
-        self.cells.push(Cell {
-            profile: Profile::of::<C>(),
-            run: Box::new(move |reps| workload.round(contender, reps)),
-        });
+        self.row.enter(Profile::of::<C>(), move |reps| workload.round(contender, reps));
     }
 }
 
 impl Row {
+    /// A row without contenders.
+    pub(crate) fn new(spec: Spec, contest: Contest) -> Self {
+        Self { spec, contest, cells: Vec::new() }
+    }
+
+    /// Adds a contender, with what it does a number of times over.
+    pub(crate) fn enter(&mut self, profile: Profile, run: impl Fn(u64) -> Sample + 'static) {
+        self.cells.push(Cell { profile, run: Box::new(run) });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// A sample of every contender, without warming up.
+    #[cfg(test)]
+    pub(crate) fn run_each(&self, reps: u64) -> impl Iterator<Item = Sample> {
+        self.cells.iter().map(move |cell| (cell.run)(reps))
+    }
+
     /// Steps that [`measure`](Self::measure) will report to the progress bar.
     pub(crate) fn steps(&self, effort: Effort) -> u64 {
         (self.cells.len() * (effort.rounds + 1)) as u64
@@ -114,25 +144,30 @@ impl Row {
             .collect();
 
         let mut samples = vec![Vec::with_capacity(effort.rounds); self.cells.len()];
+        let mut faults = vec![None; self.cells.len()];
         let mut order: Vec<usize> = (0..self.cells.len()).collect();
         let mut rng = Rng::with_seed(effort.rounds as u64);
         for _ in 0..effort.rounds {
             rng.shuffle(&mut order);
             for &index in &order {
                 announce(&self.cells[index]);
-                samples[index].push((self.cells[index].run)(reps[index]).ns());
+                let sample = (self.cells[index].run)(reps[index]);
+                samples[index].push(sample.ns());
+                faults[index] = sample.faults.map(|faults| faults / reps[index]);
                 progress.inc(1);
             }
         }
 
-        let cells = self.cells.iter().zip(reps).zip(samples);
+        let cells = self.cells.iter().zip(reps).zip(samples).zip(faults);
         Measured {
             spec: self.spec.clone(),
+            contest: self.contest,
             cells: cells
-                .map(|((cell, reps), samples)| MeasuredCell {
+                .map(|(((cell, reps), samples), faults)| MeasuredCell {
                     profile: cell.profile,
                     reps,
                     summary: Summary::of(samples),
+                    faults,
                 })
                 .collect(),
         }
@@ -165,8 +200,7 @@ mod tests {
         // Rows that need a process of their own would start this test.
         let rows = rows(2, &field, |spec| spec.pace == Pace::Steady);
         assert!(rows.len() > 30);
-        for cell in rows.iter().flat_map(|row| &row.cells) {
-            let sample = (cell.run)(1);
+        for sample in rows.iter().flat_map(|row| row.run_each(1)) {
             assert!(sample.ops > 0 && sample.elapsed > Duration::ZERO);
         }
     }

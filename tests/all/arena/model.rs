@@ -1,7 +1,7 @@
 //! Random use against a model: contents, alignment, no overlap, exact accounts.
 
 use blockyard::allocator_api2::alloc::Allocator;
-use blockyard::{Arena, FixedBuffer, Keep, Scope, SharedFixedBuffer};
+use blockyard::{Arena, FixedBuffer, Keep, Scope, SharedFixedBuffer, StackFallback};
 use proptest::prelude::*;
 
 use super::child::Child;
@@ -227,5 +227,45 @@ proptest! {
             apply(&&buffer, &mut blocks, op, seed as u64);
             prop_assert!(blocks.iter().all(|block| block.layout().size() == 0 || buffer.contains(block.start().as_ptr())));
         }
+    }
+
+    #[test]
+    fn a_stack_fallback_is_as_its_model(ops in prop::collection::vec(op(), 1..120)) {
+        run_fallback::<0>(&ops);
+        run_fallback::<1000>(&ops);
+        run_fallback::<20_000>(&ops);
+    }
+}
+
+/// At a reset all blocks are freed and the value is moved.
+fn run_fallback<const N: usize>(ops: &[Op]) {
+    let child = Child::default();
+    let mut memory = StackFallback::<N, _>::new_in(&child);
+    let mut blocks = Vec::new();
+    for (seed, op) in ops.iter().enumerate() {
+        match *op {
+            Op::Refuse { after, stubborn } => child.refuse(after, stubborn),
+            Op::Obey => child.obey(),
+            Op::Reset(_) => {
+                free_all(&memory, &mut blocks);
+                memory.reset();
+                memory = *Box::new(memory);
+                assert_eq!((memory.remaining(), child.live_bytes()), (N, 0));
+            }
+            _ => {}
+        }
+        apply(&&memory, &mut blocks, op, seed as u64);
+        let outside = |block: &&Block| !memory.contains(block.start().as_ptr());
+        let of_child: usize = blocks.iter().filter(outside).map(|block| block.layout().size()).sum();
+        assert_eq!(of_child, child.live_bytes());
+    }
+    free_all(&memory, &mut blocks);
+}
+
+fn free_all<const N: usize>(memory: &StackFallback<N, &Child>, blocks: &mut Vec<Block>) {
+    for block in blocks.drain(..) {
+        block.verify();
+        // SAFETY: the block is of this allocator.
+        unsafe { block.free(&memory) };
     }
 }

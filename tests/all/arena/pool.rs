@@ -20,6 +20,8 @@ assert_not_impl_any!(blockyard::ArenaBox<'static, std::cell::Cell<u8>>: Sync);
 assert_impl_all!(blockyard::FixedBuffer<'static>: Send);
 assert_not_impl_any!(blockyard::FixedBuffer<'static>: Sync);
 assert_impl_all!(blockyard::SharedFixedBuffer<'static>: Send, Sync);
+assert_impl_all!(blockyard::StackFallback<64>: Send);
+assert_not_impl_any!(blockyard::StackFallback<64>: Sync);
 
 #[test]
 fn parallel_iterators_nest_inside_an_allocation() {

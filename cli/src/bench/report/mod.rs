@@ -68,13 +68,23 @@ pub(crate) fn family(rows: &[Measured]) -> String {
         text += &family_table(part).to_string();
         text.push('\n');
     }
+    text += &rows.iter().filter_map(page_faults).collect::<String>();
     text
+}
+
+/// A line for a row that counts them.
+fn page_faults(row: &Measured) -> Option<String> {
+    let counts: Vec<_> =
+        row.cells.iter().filter_map(|cell| Some(format!("{} {}", cell.profile.name, cell.faults?))).collect();
+    (!counts.is_empty())
+        .then(|| format!("{}: page faults of one repetition: {}\n", row.spec.name, counts.join(", ")))
 }
 
 /// What rows that differ in size or number of threads only have in common.
 fn family_heading(rows: &[Measured]) -> String {
     let names: Vec<_> = rows.iter().map(|row| row.spec.name).collect();
     let mut threads: Vec<_> = rows.iter().map(|row| row.spec.threads).collect();
+    threads.sort_unstable();
     threads.dedup();
     let threads = match threads[..] {
         [one] => count(one, "thread"),

@@ -7,18 +7,26 @@ use super::{Verdict, name_cell, number, table, verdict, verdict_colour};
 use crate::bench::contender::Role;
 use crate::bench::json::{self, Document, Row};
 use crate::bench::stats::geometric_mean;
+use crate::bench::suite::Contest;
 
 /// The table of all rows, and the standings.
 pub(crate) fn summary(document: &Document) -> String {
     let mut text = String::new();
     if !document.rows.is_empty() {
-        let ours = names(document, Role::Ours);
-        if !ours.is_empty() {
-            text += &format!("\nAll rows\n{}\n", all_rows(document, &ours));
-        }
-        text += &standings(document);
-        for name in ours {
-            text += &rows_behind(document, name);
+        for contest in [Contest::Allocators, Contest::Arenas] {
+            let rows: Vec<_> = document.rows.iter().filter(|row| row.contest == contest).collect();
+            let ours = names(&rows, Role::Ours);
+            if !ours.is_empty() {
+                let title = match contest {
+                    Contest::Allocators => "All rows",
+                    Contest::Arenas => "All rows of arenas",
+                };
+                text += &format!("\n{title}\n{}\n", all_rows(&rows, &ours));
+            }
+            text += &standings(&rows);
+            for name in ours {
+                text += &rows_behind(&rows, name);
+            }
         }
     }
     text += &failures(document);
@@ -27,9 +35,9 @@ pub(crate) fn summary(document: &Document) -> String {
 }
 
 /// Names of a role, in the order of the tables.
-fn names(document: &Document, role: Role) -> Vec<&'static str> {
+fn names(rows: &[&Row], role: Role) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for cell in document.rows.iter().flat_map(|row| &row.cells) {
+    for cell in rows.iter().flat_map(|row| &row.cells) {
         if cell.role == role && !names.contains(&cell.allocator) {
             names.push(cell.allocator);
         }
@@ -37,13 +45,13 @@ fn names(document: &Document, role: Role) -> Vec<&'static str> {
     names
 }
 
-fn all_rows(document: &Document, ours: &[&str]) -> comfy_table::Table {
+fn all_rows(rows: &[&Row], ours: &[&str]) -> comfy_table::Table {
     let mut table = table();
     let mut header = vec![Cell::new("row"), Cell::new("best peer")];
     header.extend(ours.iter().map(|name| name_cell(name, Role::Ours)));
     header.push(name_cell("limit", Role::Limit));
     table.set_header(header);
-    for row in &document.rows {
+    for row in rows {
         let best = row.best_peer();
         let mut cells = vec![
             Cell::new(row.workload),
@@ -75,7 +83,7 @@ fn standing_cell(row: &Row, name: &str) -> Cell {
 }
 
 /// Everybody against the best other peer of each row.
-fn standings(document: &Document) -> String {
+fn standings(rows: &[&Row]) -> String {
     let mut table = table();
     table.set_header(vec![
         "against the best other peer",
@@ -86,12 +94,9 @@ fn standings(document: &Document) -> String {
         "behind",
     ]);
     for role in [Role::Ours, Role::Peer] {
-        for name in names(document, role) {
-            let duels: Vec<_> = document
-                .rows
-                .iter()
-                .filter_map(|row| Some((row.cell(name)?, best_other(row, name)?)))
-                .collect();
+        for name in names(rows, role) {
+            let duels: Vec<_> =
+                rows.iter().filter_map(|row| Some((row.cell(name)?, best_other(row, name)?))).collect();
             let ratios = duels.iter().map(|(own, best)| own.median() / best.median());
             let Some(mean) = geometric_mean(ratios) else {
                 continue;
@@ -127,9 +132,8 @@ fn best_other<'a>(row: &'a Row, name: &str) -> Option<&'a json::Cell> {
 }
 
 /// The rows on which `name` is behind, the worst first.
-fn rows_behind(document: &Document, name: &str) -> String {
-    let mut behind: Vec<_> = document
-        .rows
+fn rows_behind(rows: &[&Row], name: &str) -> String {
+    let mut behind: Vec<_> = rows
         .iter()
         .filter(|row| verdict(row, name) == Some(Verdict::Behind))
         .filter_map(|row| Some((row.workload, row.cell(name)?.to_best_peer?)))

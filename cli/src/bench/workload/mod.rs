@@ -120,11 +120,17 @@ pub(crate) enum Pace {
 pub(crate) struct Sample {
     pub(crate) elapsed: Duration,
     pub(crate) ops: u64,
+    /// Page faults, where the workload counts them.
+    pub(crate) faults: Option<u64>,
 }
 
 impl Sample {
     pub(crate) fn new(elapsed: Duration, ops: u64) -> Self {
-        Self { elapsed, ops }
+        Self { elapsed, ops, faults: None }
+    }
+
+    pub(crate) fn with_faults(self, faults: u64) -> Self {
+        Self { faults: Some(faults), ..self }
     }
 
     /// Times `work` on the calling thread, which does `ops` operations.
