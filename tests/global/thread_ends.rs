@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 
+use blockyard::allocator_api2::vec::Vec as VecIn;
+use blockyard::{context, temp};
+
 use crate::stats;
 
 /// Allocates, resizes and frees all kinds of blocks.
@@ -25,6 +28,22 @@ fn work(seed: usize) {
     #[repr(align(4096))]
     struct Page(#[expect(dead_code, reason = "there for its size")] [u8; 4096]);
     assert!(ptr::from_ref(&*Box::new(Page([1; 4096]))).addr().is_multiple_of(4096));
+    use_context(seed);
+}
+
+/// What has thread-locals of its own, by now destroyed or not.
+fn use_context(seed: usize) {
+    temp::scope(|outer| {
+        let numbers = outer.alloc_slice_fill_with(1000, |n| n + seed);
+        temp::scope(|inner| _ = inner.alloc_slice_copy(&[7_u8; 5000]));
+        assert!(numbers.iter().enumerate().all(|(n, &number)| number == n + seed));
+    });
+    let kept = context::with_arena(|| VecIn::<usize, _>::with_capacity_in(100, context::current()));
+    let temporary = context::temp();
+    let text = temporary.alloc_str("temporary");
+    context::free_temp();
+    context::temp().alloc_slice_copy(&[7_u8; 100]);
+    assert_eq!((&*text, kept.capacity()), ("temporary", 100));
 }
 
 /// Values that ended: which, on which thread, in order.
