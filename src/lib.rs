@@ -130,8 +130,8 @@ pub use self::{
     global::Global,
     heap::{BuildError, Heap, HeapBuilder, LimitExceeded, LocalHeap, RouteError},
     stats::{
-        BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState,
-        ThreadStats, stats,
+        BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,
+        ThreadState, ThreadStats, stats,
     },
 };
 

@@ -40,7 +40,8 @@ impl ArenaBuilder {
 }
 
 impl<A: Allocator, const MIN_ALIGN: usize> ArenaBuilder<A, MIN_ALIGN> {
-    /// Names the arena in errors and reports. The default is no name.
+    /// Names the arena in errors and in [`stats`](crate::stats()), where every arena with a name has a row. To
+    /// make or drop one takes a lock. The default is no name.
     #[inline]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());

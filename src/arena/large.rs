@@ -24,6 +24,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         self.note_peak();
         self.used_before.set(self.used_before.get() + layout.size());
         self.larges.push(chunk);
+        self.publish();
         Ok(chunk.base())
     }
 

@@ -25,6 +25,7 @@ mod chunk;
 mod error;
 mod keep;
 mod large;
+mod listing;
 mod pool;
 mod reset;
 mod scope;
@@ -42,6 +43,8 @@ pub(crate) use self::allocator::{Blocks, implement_allocator};
 pub(crate) use self::bump::Bump;
 use self::chunk::ChunkList;
 pub(crate) use self::error::expect;
+use self::listing::Listing;
+pub(crate) use self::listing::named_arenas;
 pub use self::{
     boxed::ArenaBox, builder::ArenaBuilder, error::ArenaError, keep::Keep, pool::ArenaPool, scope::Scope,
     stats::ArenaStats,
@@ -121,7 +124,8 @@ pub struct Arena<A: Allocator = Global, const MIN_ALIGN: usize = 1> {
     recent_peak: usize,
     limit: usize,
     keep: Keep,
-    name: Option<Arc<str>>,
+    /// Of an arena with a name.
+    listing: Option<Arc<Listing>>,
     child: A,
 }
 
@@ -252,11 +256,11 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline]
     fn from_settings(settings: ArenaBuilder<A, MIN_ALIGN>) -> Self {
         let ArenaBuilder { name, limit, keep, child, .. } = settings;
-        Self::from_settings_in(limit, keep, name, child)
+        Self::from_settings_in(limit, keep, name.map(|name| Listing::new(name, limit)), child)
     }
 
     #[inline]
-    const fn from_settings_in(limit: usize, keep: Keep, name: Option<Arc<str>>, child: A) -> Self {
+    const fn from_settings_in(limit: usize, keep: Keep, listing: Option<Arc<Listing>>, child: A) -> Self {
         const { assert!(Self::GRANULE >= 16) };
         Self {
             bump: Bump::empty(),
@@ -273,7 +277,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
             recent_peak: 0,
             limit,
             keep,
-            name,
+            listing,
             child,
         }
     }
@@ -287,7 +291,11 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.listing.as_deref().map(|listing| &*listing.name)
+    }
+
+    fn shared_name(&self) -> Option<Arc<str>> {
+        self.listing.as_deref().map(|listing| listing.name.clone())
     }
 
     /// The most that the arena takes from its child, in bytes, if there is a bound.

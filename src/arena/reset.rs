@@ -91,10 +91,11 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         {
             // SAFETY: (A1) where it stood at first; (A3) by `&mut self`.
             unsafe { self.bump.rise(only.end()) };
-            return;
+            return self.publish();
         }
         budget.kept = 0;
         self.reset_slow(budget);
+        self.publish();
     }
 
     /// As [`reset`](Self::reset), for an arena that serves one purpose after the other: where it has `small`

@@ -47,7 +47,8 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
             return self.place_large(layout);
         }
         self.next_chunk(need, layout)?;
-        self.bump.take(layout, Self::GRANULE).ok_or_else(|| ArenaError::refused(self.name.clone(), layout))
+        self.publish();
+        self.bump.take(layout, Self::GRANULE).ok_or_else(|| ArenaError::refused(self.shared_name(), layout))
     }
 
     /// Makes a chunk current that has room for `bytes`.
@@ -132,7 +133,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         let layout = Layout::from_size_align(size, align).map_err(|_| ArenaError::overflow())?;
         self.charge(size, request)?;
         let block = self.child.allocate(layout);
-        let block = block.map_err(|_| ArenaError::refused(self.name.clone(), request))?;
+        let block = block.map_err(|_| ArenaError::refused(self.shared_name(), request))?;
         self.reserved.set(self.reserved.get() + size);
         // SAFETY: (A2) just allocated, with room for a footer, and in no list.
         Ok(unsafe { Chunk::new(block, layout) })
@@ -141,7 +142,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// Whether the limit allows `more` bytes.
     pub(super) fn charge(&self, more: usize, request: Layout) -> Result<(), ArenaError> {
         if more > self.limit.saturating_sub(self.reserved.get()) {
-            return Err(ArenaError::limit_reached(self.name.clone(), self.limit, request));
+            return Err(ArenaError::limit_reached(self.shared_name(), self.limit, request));
         }
         Ok(())
     }

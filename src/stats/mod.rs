@@ -18,5 +18,6 @@ pub(crate) use self::read::snapshot;
 pub use self::registry::stats;
 pub(crate) use self::registry::{register, try_edit, unregister};
 pub use self::snapshot::{
-    BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, ProcessStats, Stats, ThreadState, ThreadStats,
+    BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,
+    ThreadState, ThreadStats,
 };

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::snapshot::{BlockStats, ClassKind, HeapStats, Stats, ThreadState};
+use super::snapshot::{BlockStats, ClassKind, HeapStats, NamedArenaStats, Stats, ThreadState};
 
 impl Stats {
     /// This snapshot in the [OpenMetrics] text format: what a Prometheus server scrapes.
@@ -106,6 +106,19 @@ impl Collector for Snapshot {
         self.heaps(encoder, ("purged", "Given back to the source", bytes), |heap| {
             ConstCounter::new(heap.bytes.purged)
         })?;
+        let arenas: [(_, _, fn(&NamedArenaStats) -> usize); 3] = [
+            ("arena_used", "Given out by the arena", |arena| arena.used),
+            ("arena_reserved", "Taken by the arena from its child", |arena| arena.reserved),
+            ("arena_peak", "The most given out by the arena", |arena| arena.peak),
+        ];
+        for (name, help, value) in arenas {
+            // Arenas of a pool share their name.
+            let rows = self.0.arenas.iter().enumerate().map(|(number, arena)| {
+                let labels = vec![("arena", arena.name.clone()), ("number", number.to_string())];
+                (labels, gauge(value(arena)))
+            });
+            family(encoder, (name, help, bytes), rows)?;
+        }
         for (name, help, field) in FIELDS {
             let rows = self.0.heaps.iter().flat_map(|heap| {
                 heap.threads.iter().map(move |thread| {

@@ -68,7 +68,8 @@ pub(crate) fn try_edit<R>(f: impl FnOnce(Listed<'_>) -> R) -> Option<R> {
     }
 }
 
-/// One reading of every heap of the process, the one behind [`Global`](crate::Global) first.
+/// One reading of every heap of the process and of every arena with a name, the heap behind
+/// [`Global`](crate::Global) first.
 ///
 /// # Cost
 ///
@@ -101,5 +102,9 @@ pub fn stats() -> Stats {
             mapped_peak: PROCESS.mapped.peak(),
         },
         heaps,
+        #[cfg(feature = "allocator-api2-02")]
+        arenas: crate::arena::named_arenas(),
+        #[cfg(not(feature = "allocator-api2-02"))]
+        arenas: Vec::new(),
     }
 }

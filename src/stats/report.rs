@@ -37,19 +37,33 @@ impl Display for Columns<'_> {
 }
 
 impl Display for Stats {
-    /// A paragraph for the process, then each heap.
+    /// A paragraph for the process, then each heap, then a table of arenas.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let p = &self.process;
         writeln!(
             f,
-            "process: {} in chunks (peak {}), {} mapped (peak {}), {} heaps",
+            "process: {} in chunks (peak {}), {} mapped (peak {}), {} heap{}",
             Bytes(p.in_chunks as u64),
             Bytes(p.in_chunks_peak as u64),
             Bytes(p.mapped as u64),
             Bytes(p.mapped_peak as u64),
             self.heaps.len(),
+            if self.heaps.len() == 1 { "" } else { "s" },
         )?;
-        self.heaps.iter().try_for_each(|heap| write!(f, "\n{heap}"))
+        self.heaps.iter().try_for_each(|heap| write!(f, "\n{heap}"))?;
+        if !self.arenas.is_empty() {
+            writeln!(
+                f,
+                "\n{:<24} {:>12} {:>12} {:>12} {:>12}",
+                "arena", "used", "reserved", "peak", "limit"
+            )?;
+        }
+        self.arenas.iter().try_for_each(|arena| {
+            let limit =
+                arena.limit.map_or_else(|| String::from("-"), |limit| Bytes(limit as u64).to_string());
+            let [used, reserved, peak] = [arena.used, arena.reserved, arena.peak].map(|n| Bytes(n as u64));
+            writeln!(f, "{:<24} {used:>12} {reserved:>12} {peak:>12} {limit:>12}", arena.name)
+        })
     }
 }
 

@@ -11,6 +11,35 @@ pub struct Stats {
     pub process: ProcessStats,
     /// Every live heap: first the one behind [`Global`](crate::Global), then the others by number.
     pub heaps: Vec<HeapStats>,
+    /// Every live arena that has a name, by name: those of an [`ArenaPool`](crate::ArenaPool), too.
+    pub arenas: Vec<NamedArenaStats>,
+}
+
+/// One arena with a name, in bytes, as of when it last took a chunk or was reset.
+///
+/// # Examples
+///
+/// ```
+/// let mut arena = blockyard::Arena::builder().name("parser").build();
+/// arena.alloc([0_u8; 1000]);
+/// let stats = blockyard::stats();
+/// let row = stats.arenas.iter().find(|row| row.name == "parser").unwrap();
+/// assert_eq!(row.reserved, 4096);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct NamedArenaStats {
+    /// The name given to the builder.
+    pub name: String,
+    /// The most that the arena takes from its child, if there is a bound.
+    pub limit: Option<usize>,
+    /// Given out then.
+    pub used: usize,
+    /// Taken from the child allocator and not given back.
+    pub reserved: usize,
+    /// The most that `used` had been since the arena was made.
+    pub peak: usize,
 }
 
 /// Levels and peaks of the process, in bytes.

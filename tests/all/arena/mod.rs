@@ -1,6 +1,7 @@
 //! Arenas, their scopes and pools.
 
 mod child;
+mod listing;
 mod model;
 mod pool;
 mod scopes;
