@@ -56,6 +56,15 @@ const FIELDS: [Field; 4] = [
     ("received", "Blocks that came home", |blocks| blocks.received),
 ];
 
+/// A way to read a number of bytes of an arena.
+type ArenaField = (&'static str, &'static str, fn(&NamedArenaStats) -> usize);
+
+const ARENA_FIELDS: [ArenaField; 3] = [
+    ("arena_used", "Given out by the arena", |arena| arena.used),
+    ("arena_reserved", "Taken by the arena from its child", |arena| arena.reserved),
+    ("arena_peak", "The most given out by the arena", |arena| arena.peak),
+];
+
 impl Snapshot {
     /// One metric with a value for every heap.
     fn heaps<M: EncodeMetric>(
@@ -106,12 +115,7 @@ impl Collector for Snapshot {
         self.heaps(encoder, ("purged", "Given back to the source", bytes), |heap| {
             ConstCounter::new(heap.bytes.purged)
         })?;
-        let arenas: [(_, _, fn(&NamedArenaStats) -> usize); 3] = [
-            ("arena_used", "Given out by the arena", |arena| arena.used),
-            ("arena_reserved", "Taken by the arena from its child", |arena| arena.reserved),
-            ("arena_peak", "The most given out by the arena", |arena| arena.peak),
-        ];
-        for (name, help, value) in arenas {
+        for (name, help, value) in ARENA_FIELDS {
             // Arenas of a pool share their name.
             let rows = self.0.arenas.iter().enumerate().map(|(number, arena)| {
                 let labels = vec![("arena", arena.name.clone()), ("number", number.to_string())];
