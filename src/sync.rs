@@ -6,7 +6,7 @@
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
     pub(crate) use crossbeam_queue::ArrayQueue;
 
     /// A cell that the models can check for racing accesses.
@@ -29,7 +29,7 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
     /// The contract of crossbeam's `ArrayQueue` (bounded, refuses when full, never loses), under
     /// a lock: crossbeam-queue cannot be built on loom's atomics.
@@ -79,6 +79,12 @@ pub(crate) enum Site {
     GateEnter,
     /// The decrement after a reader's loads.
     GateLeave,
+    /// The decrement of a heap's references.
+    ReferenceLeft,
+    /// The exchange that tells a record's holder to look.
+    Nudge,
+    /// The fence between what is put into a heap and the look whether its handle is gone.
+    DroppedByNow,
 }
 
 /// `order`, the ordering at `site`.

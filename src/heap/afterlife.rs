@@ -11,52 +11,29 @@
 //! block finds the heap alive, and what it posts is received before the heap goes.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::HeapCore;
 use crate::local_heap::LocalCore;
 use crate::stats;
 use crate::threads::{self, ThreadRecord, current_record};
 
-/// Who needs a heap's record and memory.
-#[derive(Debug)]
-pub(super) struct References {
-    count: AtomicUsize,
-    /// The next heap that nobody needs, in the list of those.
-    next_dead: AtomicPtr<HeapCore>,
-}
-
-impl References {
-    /// That of the handle.
-    pub(super) const fn new() -> Self {
-        Self { count: AtomicUsize::new(1), next_dead: AtomicPtr::new(ptr::null_mut()) }
-    }
-}
-
 /// Heaps that nobody needs and that are still listed for statistics.
 static DEAD: AtomicPtr<HeapCore> = AtomicPtr::new(ptr::null_mut());
 
 impl HeapCore {
-    /// Counts one who needs the heap, which the caller knows to be alive.
-    pub(super) fn hold(&self) {
-        // ORDER: Relaxed: made visible by whatever hands the new reference on.
-        self.references.count.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Gives a reference up.
     ///
     /// # Safety
     /// The reference is the caller's, who does not touch the heap afterwards.
     unsafe fn leave(&self) {
-        // ORDER: Release, pairs with the Acquire fence: what each did in the heap comes before its end.
-        if self.references.count.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        if self.references.leave() {
             push_dead(ptr::from_ref(self).cast_mut());
             bury();
         }
     }
 
-    /// Runs `f`, which frees a block that keeps the heap alive.
+    /// Runs `f`, which frees or sends home a block that keeps the heap alive.
     pub(crate) fn while_held(&self, owner: *const LocalCore, f: impl FnOnce()) {
         // ORDER: Relaxed: set before the heap's first routed block was handed out.
         if !self.routed.load(Ordering::Relaxed) {
@@ -64,9 +41,9 @@ impl HeapCore {
         }
         // SAFETY: (I6) the block lives until `f`, so its local heap is there; (I7) records live for ever.
         let record = unsafe { (*owner).record() };
-        self.hold();
+        self.references.hold();
         f();
-        let dropped = self.is_dropped();
+        let dropped = self.references.is_dropped_by_now();
         // SAFETY: counted above, and not used below.
         unsafe { self.leave() };
         if dropped {
@@ -76,18 +53,14 @@ impl HeapCore {
 
     /// Whether the handle is gone, and blocks may live.
     pub(crate) fn is_dropped(&self) -> bool {
-        // ORDER: Acquire, pairs with the store in `abandon`.
-        self.dropped.load(Ordering::Acquire)
+        self.references.is_dropped()
     }
 
     /// Counts a local heap that was just listed, and sees to it that a drop of the handle that did not
     /// see it there is not missed.
     pub(super) fn hold_for(&self, record: *const ThreadRecord) {
-        self.hold();
-        // ORDER: SeqCst fences here and in `abandon`, each between a store and a load of the other's
-        // word: one of the two sees what the other did.
-        fence(Ordering::SeqCst);
-        if self.dropped.load(Ordering::Relaxed) {
+        self.references.hold();
+        if self.references.is_dropped_by_now() {
             // SAFETY: (I7) records live for ever.
             unsafe { (*record).set_nudged() };
         }
@@ -102,16 +75,14 @@ pub(super) unsafe fn abandon(core: NonNull<HeapCore>) {
     // SAFETY: the handle's reference keeps the heap until `leave`.
     unsafe {
         let core = core.as_ref();
-        // ORDER: Release, pairs with the Acquire in `is_dropped`; the fence is that of `hold_for`.
-        core.dropped.store(true, Ordering::Release);
-        fence(Ordering::SeqCst);
+        core.references.drop_handle();
         core.locals().for_each(|local| nudge(local.record()));
         core.leave();
     }
 }
 
 /// A local heap of `record` may have become empty, or was sent something, and its heap's handle is gone.
-pub(crate) fn nudge(record: *const ThreadRecord) {
+fn nudge(record: *const ThreadRecord) {
     // SAFETY: (I7) records live for ever; the current one is this thread's, and a leased one ours.
     unsafe {
         (*record).set_nudged();
@@ -174,7 +145,7 @@ fn push_dead(core: *mut HeapCore) {
     let mut first = DEAD.load(Ordering::Relaxed);
     loop {
         // SAFETY: whoever lists a dead heap is the only one to know it.
-        unsafe { (*core).references.next_dead.store(first, Ordering::Relaxed) };
+        unsafe { (*core).next_dead.store(first, Ordering::Relaxed) };
         // ORDER: Release, pairs with the Acquire in `bury`; publishes the link.
         match DEAD.compare_exchange_weak(first, core, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => return,
@@ -194,7 +165,7 @@ pub(crate) fn bury() {
             // SAFETY: dead heaps are this thread's alone once taken off the list.
             while let Some(core) = unsafe { next.as_ref() } {
                 list.remove(NonNull::from(core));
-                next = core.references.next_dead.load(Ordering::Relaxed);
+                next = core.next_dead.load(Ordering::Relaxed);
             }
             dead
         });
@@ -205,7 +176,7 @@ pub(crate) fn bury() {
             // SAFETY: nobody needs the heap, statistics do not list it any more, and its local heaps
             // are detached; the record was allocated like a box's.
             unsafe {
-                next = core.as_ref().references.next_dead.load(Ordering::Relaxed);
+                next = core.as_ref().next_dead.load(Ordering::Relaxed);
                 core.as_ref().release_all();
                 drop(Box::from_raw(core.as_ptr()));
             }

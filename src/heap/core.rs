@@ -3,10 +3,10 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-use super::afterlife::References;
 use super::local_table::LocalTable;
 use super::pool::Pool;
 use super::reader_gate::ReaderGate;
+use super::references::References;
 use super::route::{Excess, OnLimit};
 use crate::config::PURGE_DELAY_MS;
 use crate::local_heap::LocalCore;
@@ -40,9 +40,9 @@ pub(crate) struct HeapCore {
     pub(super) emptying: AtomicBool,
     /// `Global`'s allocations were routed here, so blocks may outlive the handle.
     pub(super) routed: AtomicBool,
-    /// The handle of a heap that was routed into is gone.
-    pub(super) dropped: AtomicBool,
     pub(super) references: References,
+    /// The next heap that nobody needs, in the list of those.
+    pub(super) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
 }
 
@@ -94,8 +94,8 @@ impl HeapCore {
             can_purge: AtomicBool::new(true),
             emptying: AtomicBool::new(false),
             routed: AtomicBool::new(false),
-            dropped: AtomicBool::new(false),
             references: References::new(),
+            next_dead: AtomicPtr::new(ptr::null_mut()),
             excess: Excess::new(),
         }
     }

@@ -8,9 +8,10 @@ mod handle;
 mod local_table;
 mod pool;
 mod reader_gate;
+mod references;
 mod route;
 
-pub(crate) use self::afterlife::{bury, nudge, sign_off};
+pub(crate) use self::afterlife::{bury, sign_off};
 pub use self::builder::{BuildError, HeapBuilder};
 pub(crate) use self::core::{GLOBAL, HeapCore, Settings};
 pub(crate) use self::handle::collect;

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::slow::{chunk_of, count_posted, free_span, post};
 use crate::config::SEGMENT_SIZE;
-use crate::heap::{GLOBAL, HeapCore, nudge};
+use crate::heap::{GLOBAL, HeapCore};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::return_queue::Chain;
 use crate::raw::segment::{Kind, Segment};
@@ -90,11 +90,10 @@ unsafe fn free_odd(record: *const ThreadRecord, block: *mut u8, size: Option<usi
 /// Frees a block of another thread's chunk, through this thread's outbox if it has one.
 #[inline]
 unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, size: usize) {
-    let dropped = heap.is_dropped();
     let local = match () {
         () if ptr::eq(heap, &GLOBAL) => crate::global::own(),
         // Nobody would send what is put into an outbox there.
-        () if dropped => None,
+        () if heap.is_dropped() => None,
         () => heap.local(),
     };
     match local {
@@ -105,12 +104,10 @@ unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, siz
         None => unsafe {
             let head = block.cast();
             let chain = Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 };
-            let record = (*(*chunk).local()).record();
-            count_posted(&chain);
-            post(chain);
-            if dropped {
-                nudge(record);
-            }
+            heap.while_held((*chunk).local(), || {
+                count_posted(&chain);
+                post(chain);
+            });
         },
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p blockyard --lib --release` runs them. Statics cannot be made of
 //! loom's types, so under `cfg(loom)` the library is the parts that share memory between threads: the
-//! return queue, thread records and the orphan list, the reader gate. What those parts only point to is
+//! return queue, thread records and the orphan list, the reader gate, a routed heap's references. What those parts only point to is
 //! opaque here.
 
 #[path = "../heap/reader_gate.rs"]
 pub(crate) mod reader_gate;
+#[path = "../heap/references.rs"]
+pub(crate) mod references;
+
+#[cfg(test)]
+mod afterlife;
 
 #[cfg(test)]
 mod exit;

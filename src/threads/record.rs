@@ -2,13 +2,13 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 #[cfg(not(loom))]
 use crate::local_heap::LocalCore;
 #[cfg(loom)]
 use crate::models::LocalCore;
-use crate::sync::Lock;
+use crate::sync::{AtomicBool, Lock, Site, at};
 
 /// Who holds a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +78,9 @@ impl ThreadRecord {
         self.nudged.load(Ordering::Relaxed)
     }
     pub(crate) fn set_nudged(&self) {
-        // ORDER: Release, pairs with the Acquire below; publishes what was sent before.
-        self.nudged.store(true, Ordering::Release);
+        // ORDER: Release, pairs with the Acquire below; publishes what was sent before. A read-modify-write,
+        // since a plain store would hide what whoever nudged before has published.
+        self.nudged.swap(true, at(Site::Nudge, Ordering::Release));
     }
     /// False when that is being done already, further up the stack. Holder only.
     pub(crate) fn begin_sign_off(&self) -> bool {
