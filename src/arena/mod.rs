@@ -22,6 +22,7 @@ mod boxed;
 mod builder;
 mod bump;
 mod chunk;
+mod copy;
 mod error;
 mod keep;
 mod large;
