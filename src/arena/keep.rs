@@ -21,8 +21,9 @@
 pub enum Keep {
     /// Nothing: all memory goes back.
     Nothing,
-    /// All chunks, and the large blocks that were in use since the last reset. An arena that is filled
-    /// alike again and again asks its child for nothing after the first rounds.
+    /// All chunks, and the large blocks that were in use since the last reset; up to 4 MiB of them become one
+    /// chunk. An arena that is filled alike again and again asks its child for nothing after the first
+    /// rounds.
     #[default]
     All,
     /// This many bytes of chunks and large blocks at most.

@@ -5,8 +5,9 @@
 //! `alloc` asks [`Bump::take`] for a place below the finger in the current chunk: a subtraction, a
 //! comparison, an `and`, a store. Where it does not fit, `place_slow` takes the next chunk (a kept one,
 //! or one from the child), and asks again; a request for more than a quarter of the next chunk becomes
-//! a *large block*, a chunk of its own that leaves the current chunk alone. `reset` puts all chunks back
-//! on the list of kept ones.
+//! a *large block*, a chunk of its own that leaves the current chunk alone. `reset` moves the
+//! finger up again; where there is more than one chunk, all go to the list of kept ones, and `restart`
+//! makes one of them.
 //!
 //! # Invariants
 //!
@@ -22,6 +23,7 @@ mod boxed;
 mod builder;
 mod bump;
 mod chunk;
+mod copy;
 mod error;
 mod keep;
 mod large;

@@ -4,6 +4,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::slice;
 
+use super::copy::copy_bytes;
 use super::{Arena, ArenaBox, ArenaError, expect};
 use crate::allocator_api2::alloc::Allocator;
 
@@ -235,7 +236,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         let place = self.place(Layout::for_value(source))?.cast::<T>();
         // SAFETY: (A1) as in `try_alloc_with`: as many bytes as the source has, which they do not overlap.
         unsafe {
-            place.copy_from_nonoverlapping(NonNull::from(source).cast(), source.len());
+            copy_bytes(NonNull::from(source).cast(), place.cast(), size_of_val(source));
             Ok(slice::from_raw_parts_mut(place.as_ptr(), source.len()))
         }
     }

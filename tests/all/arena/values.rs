@@ -128,3 +128,14 @@ fn an_arena_can_be_a_childs_child() {
     drop(inner);
     assert_eq!(*outer.alloc(1), 1);
 }
+
+#[test]
+fn copies_of_every_length_are_whole() {
+    let arena = Arena::new();
+    let source: Vec<u8> = (1..=100).collect();
+    let texts: Vec<&mut [u8]> = (0..=100).map(|len| arena.alloc_slice_copy(&source[..len])).collect();
+    assert!(texts.iter().enumerate().all(|(len, text)| **text == source[..len]));
+    let words: Vec<u32> = (0..20).collect();
+    let copies: Vec<&mut [u32]> = (0..=20).map(|len| arena.alloc_slice_copy(&words[..len])).collect();
+    assert!(copies.iter().enumerate().all(|(len, copy)| **copy == words[..len]));
+}

@@ -1,7 +1,7 @@
 //! The physical limit: one pointer that moves down through memory that is there, and a bounds check.
 //!
 //! It has one run of memory and no way to get more, so it is no arena. It says what the arithmetic and the
-//! stores cost that no arena can do without.
+//! stores cost that no arena can do without. Copies are the system's `memcpy`, which an arena can beat.
 
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::cell::Cell;
