@@ -95,7 +95,7 @@ impl LocalCore {
                 let chunk = chunk_of(block);
                 let fits = new_size <= (*chunk).block_size();
                 if aligned && fits && (new_size >= old_size || class_of(new_size) == class_of(old_size)) {
-                    self.count_resize((*(*chunk).local()).heap(), old.size(), new.size());
+                    self.count_resize_of((*chunk).local(), old.size(), new.size());
                     return block;
                 }
             }

@@ -661,8 +661,22 @@ impl LocalCore {
         if heap == self.heap {
             self.resized.add(more);
         } else {
-            // SAFETY: the block lives, so its heap does; (I7) this thread's local heap there, or a leased one.
-            unsafe { (*heap).with_local(|local| local.resized.add(more)) };
+            // SAFETY: the block lives, so its heap does.
+            unsafe { count_resize_elsewhere(&*heap, more) };
+        }
+    }
+
+    /// As [`count_resize`](Self::count_resize), for a block of `owner`.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline(always)]
+    pub(crate) unsafe fn count_resize_of(&self, owner: *const LocalCore, old: usize, new: usize) {
+        if ptr::eq(owner, self) {
+            self.resized.add((new as u64).wrapping_sub(old as u64));
+        } else {
+            // SAFETY: (I6) the block lives, so its local heap does; (I7) passed on.
+            unsafe { self.count_resize((*owner).heap, old, new) };
         }
     }
 
@@ -693,6 +707,13 @@ impl LocalCore {
     pub(crate) fn requested_on_the_way(&self) -> u64 {
         self.posted_requested.get().wrapping_sub(self.received_requested.get())
     }
+}
+
+/// Where `Global` was routed elsewhere when it served the block.
+#[cold]
+#[inline(never)]
+fn count_resize_elsewhere(heap: &HeapCore, more: u64) {
+    heap.with_local(|local| local.resized.add(more));
 }
 
 /// Blocks of `size` bytes that are carved at a time.
