@@ -193,3 +193,54 @@ fn chunks_go_back_to_the_heap_they_came_from() {
     drop(arena);
     assert_eq!(heap.stats().blocks.live(), 0);
 }
+
+#[test]
+fn a_reset_makes_one_chunk_of_several() {
+    let child = Child::default();
+    let mut arena = Arena::new_in(&child);
+    let mut fill = || {
+        let numbers: Vec<&mut [u64; 8]> = (0..2000).map(|n| arena.alloc([n; 8])).collect();
+        assert!(numbers.iter().zip(0..).all(|(number, n)| **number == [n; 8]));
+        let chunks = arena.stats().chunks;
+        arena.reset();
+        assert_eq!(arena.stats().chunks, 1);
+        chunks
+    };
+    assert!(fill() > 1);
+    let warm = child.calls();
+    assert_eq!((fill(), fill(), child.calls()), (1, 1, warm));
+}
+
+#[test]
+fn a_child_that_refuses_leaves_what_is_kept() {
+    let child = Child::default();
+    let mut arena = Arena::new_in(&child);
+    for round in 0..3_u64 {
+        arena.scope(|scope| {
+            for _ in 0..2000 {
+                scope.alloc([round; 8]);
+            }
+            child.refuse(0, true);
+        });
+        arena.reset();
+        assert!(arena.stats().reserved >= 2000 * 64);
+    }
+    child.obey();
+}
+
+#[test]
+fn the_peak_is_exact() {
+    let mut arena = Arena::new();
+    drop(AVec::<u8, _>::with_capacity_in(1000, &arena));
+    assert_eq!((arena.stats().used, arena.stats().peak), (0, 1000));
+    arena.alloc_slice_copy(&[1_u8; 10_000]);
+    assert_eq!(arena.stats().peak, 10_000);
+    arena.scope(|scope| {
+        scope.alloc_slice_copy(&[1_u8; 500]);
+        scope.scope(|inner| drop(AVec::<u8, _>::with_capacity_in(200, &*inner)));
+    });
+    arena.alloc_slice_copy(&[1_u8; 600]);
+    assert_eq!((arena.stats().used, arena.stats().peak), (10_600, 10_700));
+    arena.reset();
+    assert_eq!((arena.stats().used, arena.stats().peak), (0, 10_700));
+}
