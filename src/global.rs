@@ -181,6 +181,7 @@ fn with_local<W: Way>(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> 
         // route, since that borrows its heap.
         Some(local) => unsafe {
             let block = f(&*local);
+            // Nothing is half done any more, and user code may run.
             (*local).heap().report_limit();
             block
         },
@@ -193,13 +194,10 @@ fn with_local<W: Way>(layout: Layout, f: impl FnOnce(&LocalCore) -> *mut u8) -> 
 #[inline(never)]
 fn alloc_missed<W: Way>(class: usize, layout: Layout) -> *mut u8 {
     match BlockCache::local(W::blocks()) {
-        // SAFETY: (I7) this thread's own local heap, or a leased one.
-        Some(local) => unsafe {
-            let block = (*local).alloc_slow(class, layout.size());
-            (*local).heap().report_limit();
-            block
-        },
-        None => alloc_slow::<W>(layout),
+        // Behind `Global` itself there is no limit to report.
+        // SAFETY: (I7) this thread's own local heap.
+        Some(local) if local.cast() == own_blocks() => unsafe { (*local).alloc_slow(class, layout.size()) },
+        _ => alloc_slow::<W>(layout),
     }
 }
 
