@@ -44,7 +44,8 @@
 //! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
 //! with one arena per thread, [`FixedBuffer`] over bytes of your own, and [`StackFallback`] with bytes in itself
 //! before it asks another allocator. [`temp::scope`] lends a whole arena for the length of a closure, and a thread's
-//! [`context`] says which allocator code that it calls is to use. [`Heap::route`] sends what any crate allocates
+//! [`context`] says which allocator code that it calls is to use. [`layers`] set budgets, count, fail on purpose, or make
+//! one allocator of two. [`Heap::route`] sends what any crate allocates
 //! inside a closure to a heap.
 //!
 //! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
@@ -72,7 +73,7 @@
 //! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
-//! | over any allocator | `arena/`, `fixed_buffer/` |
+//! | over any allocator | `arena/`, `fixed_buffer/`, [`layers`], `conformance` |
 //! | what a thread has at hand | [`temp`]: its stack of arenas; [`context`]: its current allocator |
 //!
 //! # Features
@@ -81,6 +82,8 @@
 //! - `allocator-api2-04`: that of 0.4, on the same handles.
 //! - `serde`: snapshots are `Serialize` and `Deserialize`.
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
+//! - `tracing`: `layers::Logging`, each call to an allocator as an event of the `tracing` crate.
+//! - `conformance`: a suite that checks what the `Allocator` trait promises, for your own allocators.
 
 #![cfg_attr(loom, allow(dead_code, reason = "models use parts of the types they drive"))]
 #![cfg_attr(
@@ -106,6 +109,8 @@ mod allocator_api;
 mod arena;
 #[cfg(not(loom))]
 mod clock;
+#[cfg(all(feature = "conformance", not(loom)))]
+pub mod conformance;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub mod context;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
@@ -114,6 +119,8 @@ mod fixed_buffer;
 mod global;
 #[cfg(not(loom))]
 mod heap;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub mod layers;
 #[cfg(not(loom))]
 mod local_heap;
 #[cfg(not(loom))]

@@ -17,6 +17,8 @@ pub(crate) use self::gauge::{Gauge, PROCESS};
 pub(crate) use self::read::snapshot;
 pub use self::registry::stats;
 pub(crate) use self::registry::{register, try_edit, unregister};
+#[cfg(feature = "allocator-api2-02")]
+pub(crate) use self::report::Bytes;
 pub use self::snapshot::{
     BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,
     ThreadState, ThreadStats,

@@ -5,7 +5,7 @@ use core::fmt::{self, Display, Formatter};
 use super::snapshot::{BlockStats, ClassKind, HeapStats, Stats, ThreadState, ThreadStats};
 
 /// Bytes for people: four significant digits at most.
-struct Bytes(u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 impl Display for Bytes {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

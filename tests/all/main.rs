@@ -1,15 +1,19 @@
 //! Everything public, in one binary. What needs a process of its own is in a binary of its own.
 #![cfg(unix)]
 
+use blockyard::allocator_api2;
+
 #[cfg(feature = "allocator-api2-04")]
 mod api_04;
 mod arena;
 mod collections;
+mod conformance;
 mod context;
 mod cross_thread;
 mod examples;
 mod fixed_buffer;
 mod heaps;
+mod layers;
 mod limit;
 mod model;
 mod out_of_memory;

@@ -1,0 +1,327 @@
+//! Who holds how much?
+
+mod book;
+mod snapshot;
+
+use core::alloc::Layout;
+use core::fmt;
+use core::panic::Location;
+use core::ptr::NonNull;
+
+use self::book::{Gauge, Tag};
+pub use self::snapshot::{TagGrowth, TagStats, TrackingGrowth, TrackingSnapshot};
+use super::around::{Answer, Around, implement_around};
+use super::owns::Owns;
+use crate::allocator_api2::alloc::Allocator;
+
+/// An allocator that counts what its child gives out, by tag.
+///
+/// A call cannot say where it comes from through the `Allocator` trait, so the handle says it: [`tag`](Self::tag) gives one
+/// that counts under a name, [`here`](Self::here) under the place in the source where it was made. What is allocated
+/// through the layer itself counts as `untagged`. Bytes are those asked for. A block is to be resized and freed under the
+/// tag it was allocated with, as containers do; under another tag of the same layer it is freed all the same, but the two
+/// rows are wrong by it, and only the total is right.
+///
+/// [`snapshot`](Self::snapshot) reads the books; [`TrackingSnapshot::since`] compares two readings.
+///
+/// Tags take memory from the program's allocator and stay until the layer is dropped.
+///
+/// # Cost
+///
+/// Three atomic read-modify-writes per call; two more while peaks grow.
+///
+/// # Examples
+///
+/// ```
+/// use blockyard::{Global, allocator_api2::vec::Vec, layers::Tracking};
+///
+/// let tracking = Tracking::new(Global);
+/// let mut textures = Vec::new_in(tracking.tag("textures"));
+/// let mut sounds = Vec::new_in(tracking.tag("sounds"));
+/// textures.resize(1 << 20, 0_u8);
+/// sounds.resize(1 << 10, 0_u8);
+///
+/// let frame_100 = tracking.snapshot();
+/// textures.reserve_exact(1 << 20);
+/// let frame_200 = tracking.snapshot();
+///
+/// let grown = frame_200.since(&frame_100);
+/// assert_eq!((&*grown.tags[0].name, grown.tags[0].bytes), ("textures", 1 << 20));
+/// assert_eq!(grown.tags.len(), 1); // nothing happened to the sounds
+/// println!("{grown}");
+/// ```
+pub struct Tracking<A> {
+    child: A,
+    total: Gauge,
+    /// The first of a list that only grows.
+    untagged: Tag,
+}
+
+/// A handle to a [`Tracking`] that counts under a tag: an [`Allocator`](crate::allocator_api2::alloc::Allocator) of two
+/// pointers. Copies count under the same tag.
+///
+/// # Examples
+///
+/// ```
+/// use blockyard::{Global, layers::Tracking};
+///
+/// let tracking = Tracking::new(Global);
+/// assert_eq!(tracking.tag("sounds").name(), "sounds");
+/// ```
+pub struct Tagged<'t, A> {
+    tracking: &'t Tracking<A>,
+    tag: &'t Tag,
+}
+
+impl<A> Clone for Tagged<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Tagged<'_, A> {}
+
+impl<A> Tagged<'_, A> {
+    #[inline]
+    fn add(&self, bytes: usize) {
+        self.tag.bytes.add(bytes);
+        self.tracking.total.add(bytes);
+    }
+
+    #[inline]
+    fn take(&self, bytes: usize) {
+        self.tag.bytes.take(bytes);
+        self.tracking.total.take(bytes);
+    }
+
+    /// The tag's name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, layers::Tracking};
+    ///
+    /// assert!(Tracking::new(Global).here().name().contains(".rs:"));
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tag.name()
+    }
+}
+
+impl<A> Tracking<A> {
+    /// Counts what `child` gives out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, layers::Tracking};
+    ///
+    /// static TRACKING: Tracking<Global> = Tracking::new(Global);
+    /// assert_eq!(TRACKING.snapshot().total.bytes, 0);
+    /// ```
+    #[must_use]
+    pub const fn new(child: A) -> Self {
+        Self { child, total: Gauge::new(), untagged: Tag::untagged() }
+    }
+
+    #[inline(always)]
+    fn untagged(&self) -> Tagged<'_, A> {
+        Tagged { tracking: self, tag: &self.untagged }
+    }
+
+    /// A handle that counts under `name`: the same tag for the same name. `untagged` is the layer's own.
+    ///
+    /// # Cost
+    ///
+    /// A walk over all tags: keep the handle. A new tag is allocated from the program's allocator.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, allocator_api2::boxed::Box, layers::Tracking};
+    ///
+    /// let tracking = Tracking::new(Global);
+    /// let number = Box::new_in(7_u64, tracking.tag("numbers"));
+    /// assert_eq!(tracking.snapshot().tag("numbers").unwrap().bytes, 8);
+    /// ```
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Tagged<'_, A> {
+        Tagged { tracking: self, tag: self.untagged.find_or_add(name) }
+    }
+
+    /// A handle that counts under the place in the source where this is called: file, line and column.
+    ///
+    /// # Cost
+    ///
+    /// As for [`tag`](Self::tag), and the name is written each time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, allocator_api2::boxed::Box, layers::Tracking};
+    ///
+    /// let tracking = Tracking::new(Global);
+    /// let numbers = [1, 2].map(|n| Box::new_in(n, tracking.here()));
+    /// assert_eq!(tracking.snapshot().tags[1].live(), 2);
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn here(&self) -> Tagged<'_, A> {
+        self.tag(&Location::caller().to_string())
+    }
+
+    /// The child allocator. What is allocated there is not counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, layers::Tracking};
+    ///
+    /// assert_eq!(*Tracking::new(Global).child(), Global);
+    /// ```
+    #[must_use]
+    pub const fn child(&self) -> &A {
+        &self.child
+    }
+
+    /// One reading of the books: exact when no thread allocates meanwhile, else a little blurred.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Global, allocator_api2::boxed::Box, layers::Tracking};
+    ///
+    /// let tracking = Tracking::new(Global);
+    /// drop(Box::new_in(7_u64, &tracking));
+    /// let now = tracking.snapshot();
+    /// assert_eq!((now.total.allocations, now.total.live(), now.total.peak), (1, 0, 8));
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> TrackingSnapshot {
+        let tags: Vec<TagStats> = self.untagged.all().map(Tag::read).collect();
+        let sum = |count: fn(&TagStats) -> u64| tags.iter().map(count).sum();
+        let total = TagStats {
+            name: String::from("all"),
+            allocations: sum(|tag| tag.allocations),
+            frees: sum(|tag| tag.frees),
+            resizes: sum(|tag| tag.resizes),
+            refused: sum(|tag| tag.refused),
+            bytes: self.total.now(),
+            peak: self.total.peak(),
+        };
+        TrackingSnapshot { total, tags }
+    }
+}
+
+impl<A: Allocator> Around for Tagged<'_, A> {
+    type Child = A;
+
+    #[inline(always)]
+    fn child(&self) -> &A {
+        &self.tracking.child
+    }
+
+    #[inline]
+    fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
+        let block = ask().inspect_err(|_| self.tag.refused())?;
+        if layout.size() != 0 {
+            self.tag.allocated();
+            self.add(layout.size());
+        }
+        Ok(block)
+    }
+
+    #[inline]
+    fn on_grow(&self, _block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
+        if old.size() == 0 {
+            return self.on_allocate(new, ask);
+        }
+        let block = ask().inspect_err(|_| self.tag.refused())?;
+        self.tag.resized();
+        self.add(new.size() - old.size());
+        Ok(block)
+    }
+
+    #[inline]
+    fn on_shrink(
+        &self,
+        _block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        ask: impl FnOnce() -> Answer,
+    ) -> Answer {
+        let block = ask().inspect_err(|_| self.tag.refused())?;
+        self.take(old.size() - new.size());
+        if new.size() != 0 {
+            self.tag.resized();
+        } else if old.size() != 0 {
+            self.tag.freed();
+        }
+        Ok(block)
+    }
+
+    #[inline]
+    fn on_free(&self, _block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
+        free();
+        if layout.size() != 0 {
+            self.take(layout.size());
+            self.tag.freed();
+        }
+    }
+}
+implement_around!([A: Allocator] Tagged<'_, A>);
+
+impl<A: Allocator> Around for Tracking<A> {
+    type Child = A;
+
+    #[inline(always)]
+    fn child(&self) -> &A {
+        &self.child
+    }
+    #[inline]
+    fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
+        self.untagged().on_allocate(layout, ask)
+    }
+    #[inline]
+    fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
+        self.untagged().on_grow(block, old, new, ask)
+    }
+    #[inline]
+    fn on_shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        ask: impl FnOnce() -> Answer,
+    ) -> Answer {
+        self.untagged().on_shrink(block, old, new, ask)
+    }
+    #[inline]
+    fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
+        self.untagged().on_free(block, layout, free);
+    }
+}
+implement_around!([A: Allocator] Tracking<A>);
+
+// SAFETY: its blocks are the child's.
+unsafe impl<A: Owns> Owns for Tagged<'_, A> {
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        self.tracking.child.owns(block)
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for Tracking<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracking")
+            .field("child", &self.child)
+            .field("bytes", &self.total.now())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A> fmt::Debug for Tagged<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tagged").field(&self.name()).finish()
+    }
+}
