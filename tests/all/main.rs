@@ -13,6 +13,7 @@ mod heaps;
 mod limit;
 mod model;
 mod out_of_memory;
+mod pool;
 mod realloc;
 mod sources;
 mod stats;
