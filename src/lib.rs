@@ -41,6 +41,9 @@
 //! | [`&Heap`](Heap) | containers that threads share | one thread-local read and a comparison |
 //! | [`LocalHeap`] | one thread's containers | none |
 //!
+//! [`Pool`] has values of one type in a heap of their own, and [`BlockPool`] blocks whose size is known at run time
+//! only.
+//!
 //! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
 //! with one arena per thread, [`FixedBuffer`] over bytes of your own, and [`StackFallback`] with bytes in itself
 //! before it asks another allocator. [`temp::scope`] lends a whole arena for the length of a closure, and a thread's
@@ -71,6 +74,7 @@
 //! | one thread's part of a heap | `local_heap/`: fast path, slow path, outbox, counters |
 //! | who owns what | `threads/`: records, orphans, the bond between thread and record |
 //! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
+//! | blocks of one size | `pool/`: typed and untyped pools, each on a heap of its own |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
 //! | over any allocator | `arena/`, `fixed_buffer/`, [`layers`], `conformance` |
@@ -124,6 +128,8 @@ pub mod layers;
 #[cfg(not(loom))]
 mod local_heap;
 #[cfg(not(loom))]
+mod pool;
+#[cfg(not(loom))]
 mod size_class;
 #[cfg(not(loom))]
 pub mod source;
@@ -136,6 +142,7 @@ pub mod temp;
 pub use self::{
     global::Global,
     heap::{BuildError, Heap, HeapBuilder, LimitExceeded, LocalHeap, RouteError},
+    pool::{BlockPool, LocalBlockPool, LocalPool, Pool, PoolBox, PoolBuilder, PoolError, PoolRefused},
     stats::{
         BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,
         ThreadState, ThreadStats, stats,

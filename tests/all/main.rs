@@ -17,6 +17,7 @@ mod layers;
 mod limit;
 mod model;
 mod out_of_memory;
+mod pool;
 mod realloc;
 mod sources;
 mod stats;
