@@ -145,10 +145,11 @@ pub(crate) fn is_installed() -> bool {
     }
 }
 
-/// Resizes a block of `GLOBAL`; null when out of memory.
+/// Resizes a block of `Global`, whose heap another is where it was routed; null when out of memory.
 ///
 /// # Safety
-/// (I1) `block` is a live block for `old` of `GLOBAL`; the caller gives it up unless null comes back.
+/// (I1) `block` is a live block for `old`, and of `GLOBAL` if it is not routable; the caller gives it up
+/// unless null comes back.
 #[inline(always)]
 pub(crate) unsafe fn realloc<W: Way>(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
@@ -238,7 +239,8 @@ unsafe impl GlobalAlloc for Global {
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: (I1) the caller gives up the block, which is `GLOBAL`'s.
+        // SAFETY: (I1) the caller gives up the block, which finds its own heap; `GLOBAL` is asked only for
+        // blocks that are aligned to segments, and those are never routed.
         unsafe { free_layout(&GLOBAL, current_record(), block, layout) };
     }
 

@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Arena;
 use crate::allocator_api2::alloc::Allocator;
@@ -26,13 +26,18 @@ pub(super) struct Listing {
 /// Locked to make and drop arenas with names, and to read.
 static LISTINGS: Mutex<Vec<Weak<Listing>>> = Mutex::new(Vec::new());
 
+/// A lock that somebody waits for may allocate what it keeps.
+fn lock() -> MutexGuard<'static, Vec<Weak<Listing>>> {
+    unrouted(|| LISTINGS.lock())
+}
+
 impl Listing {
     pub(super) fn new(name: Arc<str>, limit: usize) -> Arc<Self> {
         // For all threads, for as long as the program runs.
         unrouted(|| {
             let zero = || AtomicUsize::new(0);
             let listing = Arc::new(Self { name, limit, used: zero(), reserved: zero(), peak: zero() });
-            LISTINGS.lock().push(Arc::downgrade(&listing));
+            lock().push(Arc::downgrade(&listing));
             listing
         })
     }
@@ -40,7 +45,7 @@ impl Listing {
 
 impl Drop for Listing {
     fn drop(&mut self) {
-        let mut listings = LISTINGS.lock();
+        let mut listings = lock();
         if let Some(at) = listings.iter().position(|listed| core::ptr::eq(listed.as_ptr(), self)) {
             listings.swap_remove(at);
         }
@@ -62,7 +67,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
 
 /// What every arena with a name has published, by name.
 pub(crate) fn named_arenas() -> Vec<NamedArenaStats> {
-    let listed = unrouted(|| LISTINGS.lock().clone());
+    let listed = unrouted(|| lock().clone());
     let read = |listing: Arc<Listing>| NamedArenaStats {
         name: String::from(&*listing.name),
         limit: (listing.limit != usize::MAX).then_some(listing.limit),

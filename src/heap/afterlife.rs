@@ -1,8 +1,7 @@
 //! What is left of a heap whose handle is gone while blocks of it live.
 //!
 //! A heap that program-wide allocations were routed into cannot go with its handle: nobody knows who still
-//! holds a block. It lives on references instead: one of the handle, one of every local heap, and one of
-//! every thread that is just freeing a block that is no chunk's. A local heap gives its reference up when
+//! holds a block. It lives on [`References`](super::references::References) instead. A local heap gives its reference up when
 //! nothing is left in it: it *signs off*. Only the holder of its thread record can see to that, so
 //! whoever may have left a local heap empty *nudges* the record: an orphan is dealt with at once, a thread
 //! that lives does it on its next visit to the slow path of any heap, or when it ends.

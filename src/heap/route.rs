@@ -206,8 +206,11 @@ impl HeapCore {
             limit: self.settings.limit,
             in_use: self.in_use.now(),
         };
-        // An allocation must not unwind. The panic's message has been printed then.
+        // An allocation must not unwind. The panic's message has been printed then; to drop what was thrown
+        // could panic again.
         let call = std::panic::AssertUnwindSafe(|| on_limit(&exceeded));
-        drop(unrouted(|| std::panic::catch_unwind(call)));
+        if let Err(thrown) = unrouted(|| std::panic::catch_unwind(call)) {
+            core::mem::forget(thrown);
+        }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Chunk {
     pub(crate) recent: FreeList,
     /// See the module page; and the bytes requested for what came back since counts were settled.
     pub(crate) countdown: Countdown,
-    /// Blocks that the block cache got, ever since the chunk was assigned.
+    /// Blocks that the block cache got, less those that were back when counts were settled.
     pub(crate) handed: Counter,
     pub(crate) withheld: Counter,
     /// Neighbours in the class's list of available chunks.
@@ -90,7 +90,7 @@ pub(crate) static EMPTY: EmptyChunk = EmptyChunk(Chunk::new());
 
 pub(crate) struct EmptyChunk(Chunk);
 
-// SAFETY: the cells in it are never written: its free list is empty, so nothing is popped, and no
+// SAFETY: the cells in it are never written: it has nothing to carve or to settle, and no
 // block belongs to it, so nothing is pushed.
 unsafe impl Sync for EmptyChunk {}
 
@@ -185,7 +185,7 @@ impl Chunk {
         outstanding.max(0) as u64
     }
 
-    /// Blocks that came back since the chunk was assigned, or since counts were settled.
+    /// Blocks that came back since counts were settled.
     pub(crate) fn came_back(&self) -> u64 {
         self.handed.get().saturating_sub(self.outstanding())
     }
