@@ -368,8 +368,9 @@ impl Pool {
 
 impl HeapCore {
     /// Takes a run of `span` free chunks; they and their records are the caller's. Also tells
-    /// whether they read as zero. `None` when out of memory or at the limit.
-    pub(crate) fn take_chunks(&self, span: usize) -> Option<(*const Chunk, bool)> {
+    /// whether they read as zero. `None` when out of memory or at the limit. `send_home` has the caller send
+    /// dead threads what is theirs, which may be all that keeps their chunks from being empty.
+    pub(crate) fn take_chunks(&self, span: usize, send_home: impl FnOnce()) -> Option<(*const Chunk, bool)> {
         let bytes = span * CHUNK_SIZE;
         if !self.charge(bytes) {
             return None;
@@ -379,6 +380,7 @@ impl HeapCore {
         if found.is_none() {
             // Before asking the system: what dead threads hold empty will do.
             drop(pool);
+            send_home();
             self.empty_orphans(LEASES_BEFORE_RESERVE);
             pool = self.pool.lock();
             found = pool.find(span);

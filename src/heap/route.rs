@@ -122,8 +122,10 @@ impl Drop for Detour {
 
 /// Runs `f`, whose allocations are our own and the program's for longer than any route.
 pub(crate) fn unrouted<R>(f: impl FnOnce() -> R) -> R {
+    // A thread that is not routed needs no local heap for that, and is not given one.
+    let routed = binding(|binding| binding.blocks.get() != binding.own_blocks.get());
     // The cache is the first field.
-    let _detour = global::own().map(|own| Detour::new(own.cast()));
+    let _detour = routed.then(global::own).flatten().map(|own| Detour::new(own.cast()));
     f()
 }
 

@@ -286,7 +286,8 @@ impl LocalCore {
         let cached = if span == 1 { self.chunks.pop(class) } else { None };
         let (chunk, clean) = match cached {
             Some(chunk) => (chunk, false),
-            None => self.heap().take_chunks(span)?,
+            // SAFETY: (I7) passed on.
+            None => self.heap().take_chunks(span, || unsafe { self.flush() })?,
         };
         // SAFETY: (I4) the chunk is ours now, with its record.
         unsafe {
@@ -629,7 +630,9 @@ impl LocalCore {
     #[inline(never)]
     pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
         let span = size.div_ceil(CHUNK_SIZE);
-        let Some((chunk, clean)) = self.heap().take_chunks(span) else {
+        // SAFETY: (I7) passed on.
+        let taken = self.heap().take_chunks(span, || unsafe { self.flush() });
+        let Some((chunk, clean)) = taken else {
             return ptr::null_mut();
         };
         let block_size = size.next_multiple_of(PAGE_SIZE);
