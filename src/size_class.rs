@@ -30,6 +30,7 @@ const TABLE: &[u8; TABLE_MAX / 8 + 1] = &{
 };
 
 /// Class of a request by arithmetic alone. `size` is at most [`MAX_CLASS_SIZE`].
+#[inline(always)]
 const fn compute(size: usize) -> usize {
     if size <= 128 {
         size.div_ceil(8) - (size != 0) as usize
