@@ -25,6 +25,10 @@ pub(crate) const MAX_SPAN_SIZE: usize = 1 << 20;
 /// makes one page resident, not sixteen.
 pub(crate) const CARVE_BYTES: usize = 4096;
 
+/// Pages of a chunk that may have memory behind them for it to be thin. Classes of which a thread has but
+/// a few blocks get thin chunks, so that what others have filled is not idle in their hands.
+pub(crate) const THIN_PAGES: u8 = 4;
+
 /// Granularity of blocks above [`MAX_CLASS_SIZE`], in bytes: at most 6 % waste.
 pub(crate) const PAGE_SIZE: usize = 4096;
 

@@ -3,6 +3,7 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
+use super::heavy_classes::HeavyClasses;
 use super::local_table::LocalTable;
 use super::pool::Pool;
 use super::reader_gate::ReaderGate;
@@ -44,6 +45,7 @@ pub(crate) struct HeapCore {
     /// The next heap that nobody needs, in the list of those.
     pub(super) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
+    pub(crate) heavy: HeavyClasses,
 }
 
 // SAFETY: the source is `Send + Sync`; segments, pool and local heaps are reached under the rules
@@ -97,6 +99,7 @@ impl HeapCore {
             references: References::new(),
             next_dead: AtomicPtr::new(ptr::null_mut()),
             excess: Excess::new(),
+            heavy: HeavyClasses::new(),
         }
     }
 

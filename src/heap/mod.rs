@@ -5,6 +5,7 @@ mod big;
 mod builder;
 mod core;
 mod handle;
+mod heavy_classes;
 mod local_table;
 mod pool;
 mod reader_gate;

@@ -62,6 +62,11 @@ fn run_of(mask: u64, span: usize) -> Option<usize> {
     (starts != 0).then(|| starts.trailing_zeros() as usize)
 }
 
+/// The first bit of the first mask that has one.
+fn first_of<const N: usize>(masks: [u64; N]) -> Option<usize> {
+    masks.into_iter().find(|&mask| mask != 0).map(|mask| mask.trailing_zeros() as usize)
+}
+
 /// The pool's view of a segment.
 ///
 /// # Safety
@@ -171,8 +176,9 @@ impl Pool {
         })
     }
 
-    /// Where `span` chunks are free: preferably with memory behind them.
-    fn find(&self, span: usize) -> Option<(*mut Segment, usize)> {
+    /// Where `span` chunks are free. A single one preferably has memory behind it, but not where it is
+    /// for a light class: then little.
+    fn find(&self, span: usize, light: bool) -> Option<(*mut Segment, usize)> {
         if span > 1 {
             return self.iter().take(SEGMENTS_SEARCHED).find_map(|segment| {
                 // SAFETY: (I5) under the lock.
@@ -182,16 +188,25 @@ impl Pool {
                 room.or_else(|| run_of(free, span)).map(|index| (segment, index))
             });
         }
-        let mut without = None;
+        let mut best: Option<(usize, *mut Segment, usize)> = None;
         for segment in self.iter().take(SEGMENTS_SEARCHED_FOR_ONE) {
             // SAFETY: (I5) under the lock.
             let free = unsafe { links(segment) }.free;
-            if let Some(mask) = [free.young, free.old, free.doomed].into_iter().find(|&m| m != 0) {
-                return Some((segment, mask.trailing_zeros() as usize));
+            let thick = first_of([free.young, free.old, free.doomed].map(|mask| mask & !free.thin));
+            let thin = first_of([free.young, free.old, free.doomed].map(|mask| mask & free.thin));
+            let clean = first_of([free.clean]);
+            let by_rank = if light { [thin, clean, thick] } else { [thick, thin, clean] };
+            let found = by_rank.iter().enumerate().find_map(|(rank, index)| Some((rank, (*index)?)));
+            if let Some((rank, index)) = found
+                && best.is_none_or(|(least, ..)| rank < least)
+            {
+                best = Some((rank, segment, index));
+                if rank == 0 {
+                    break;
+                }
             }
-            without.get_or_insert((segment, free.clean.trailing_zeros() as usize));
         }
-        without
+        best.map(|(_, segment, index)| (segment, index))
     }
 
     /// Takes `span` chunks from `index` on. Returns whether none of them has memory behind it;
@@ -230,6 +245,9 @@ impl Pool {
                 chunk.offset.set(offset as u8);
                 // Its blocks of an earlier life are overwritten now.
                 chunk.carved.set(0);
+            }
+            if span != 1 {
+                chunks.iter().for_each(|chunk| chunk.touched.set(u8::MAX));
             }
             Some(clean)
         }
@@ -276,14 +294,14 @@ impl Pool {
     /// (I5) The lock of `heap`'s pool is held.
     unsafe fn grow_metadata(&mut self, heap: &HeapCore, size: usize) -> Option<()> {
         let span = size.div_ceil(CHUNK_SIZE);
-        if self.find(span).is_none() && !self.grow(heap) {
+        if self.find(span, false).is_none() && !self.grow(heap) {
             return None;
         }
         if self.metadata_left >= size {
             // The head of the new segment had room.
             return Some(());
         }
-        let (segment, index) = self.find(span)?;
+        let (segment, index) = self.find(span, false)?;
         // SAFETY: (I5) found under this lock; (I4) the chunks are ours then.
         unsafe {
             self.claim(heap, segment, index, span)?;
@@ -370,22 +388,27 @@ impl HeapCore {
     /// Takes a run of `span` free chunks; they and their records are the caller's. Also tells
     /// whether they read as zero. `None` when out of memory or at the limit. `send_home` has the caller send
     /// dead threads what is theirs, which may be all that keeps their chunks from being empty.
-    pub(crate) fn take_chunks(&self, span: usize, send_home: impl FnOnce()) -> Option<(*const Chunk, bool)> {
+    pub(crate) fn take_chunks(
+        &self,
+        span: usize,
+        light: bool,
+        send_home: impl FnOnce(),
+    ) -> Option<(*const Chunk, bool)> {
         let bytes = span * CHUNK_SIZE;
         if !self.charge(bytes) {
             return None;
         }
         let mut pool = self.pool.lock();
-        let mut found = pool.find(span);
+        let mut found = pool.find(span, light);
         if found.is_none() {
             // Before asking the system: what dead threads hold empty will do.
             drop(pool);
             send_home();
             self.empty_orphans(LEASES_BEFORE_RESERVE);
             pool = self.pool.lock();
-            found = pool.find(span);
+            found = pool.find(span, light);
             if found.is_none() && pool.grow(self) {
-                found = pool.find(span);
+                found = pool.find(span, light);
             }
         }
         // SAFETY: (I5) found under this lock.
@@ -432,6 +455,9 @@ impl HeapCore {
                 record.set_state(State::Free);
             }
             links(segment).free.young |= mask_of(index, span);
+            if span == 1 && (*chunk).is_thin() {
+                links(segment).free.thin |= mask_of(index, 1);
+            }
             pool.list(segment);
             if links(segment).free.any() == Segment::ALL && !self.can_purge.load(Ordering::Relaxed) {
                 // All that can go back is the whole.
@@ -467,6 +493,7 @@ impl HeapCore {
                 tail.set_state(State::Tail);
                 tail.offset.set((span + offset) as u8);
                 tail.carved.set(0);
+                tail.touched.set(u8::MAX);
             }
             (*chunk).span.set(new_span as u8);
         }
@@ -535,7 +562,10 @@ impl HeapCore {
                 } else {
                     // With the contents went the links of the free blocks.
                     let chunks = Segment::run(segment, index as usize, span as usize);
-                    chunks.iter().for_each(|chunk| chunk.carved.set(0));
+                    for chunk in chunks {
+                        chunk.carved.set(0);
+                        chunk.touched.set(0);
+                    }
                     links(segment).free.clean |= mask;
                 }
                 if !links(segment).listed {

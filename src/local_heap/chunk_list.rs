@@ -95,13 +95,17 @@ impl ChunkCache {
         true
     }
 
-    /// A chunk that was last of `class`, whose blocks are still linked; else any.
-    pub(super) fn pop(&self, class: usize) -> Option<*const Chunk> {
+    /// A chunk that was last of `class`, whose blocks are still linked; else one that is thin if it is for
+    /// a light class, else any.
+    pub(super) fn pop(&self, class: usize, light: bool) -> Option<*const Chunk> {
         let last = self.len.get().checked_sub(1)?;
         // SAFETY: (I4) cached chunks are alive and of this owner.
-        let same = (0..=last).rev().find(|&i| unsafe { (*self.chunks[i].get()).class() } == class);
-        let taken = self.chunks[same.unwrap_or(last)].get();
-        self.chunks[same.unwrap_or(last)].set(self.chunks[last].get());
+        let find = |fits: &dyn Fn(&Chunk) -> bool| {
+            (0..=last).rev().find(|&i| unsafe { fits(&*self.chunks[i].get()) })
+        };
+        let found =
+            find(&|chunk| chunk.class() == class).or_else(|| find(&|chunk| !light || chunk.is_thin()))?;
+        let taken = self.chunks[found].replace(self.chunks[last].get());
         self.len.set(last);
         Some(taken)
     }

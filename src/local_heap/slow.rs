@@ -116,6 +116,7 @@ impl LocalCore {
                 chunk.hand_over(1);
                 self.blocks.classes[class].taken.count(size);
             });
+            self.note_touched(chunk);
             Some(Segment::chunk_start(chunk).add(carved as usize * chunk.block_size()))
         }
     }
@@ -278,16 +279,31 @@ impl LocalCore {
             chunk.carved.set(carved + count);
             chunk.hand_over(count);
         });
+        self.note_touched(chunk);
+    }
+
+    /// Notes how much of a chunk has memory behind it after more of it was carved.
+    fn note_touched(&self, chunk: &Chunk) {
+        let bytes = chunk.carved.get() as usize * chunk.block_size();
+        let pages = bytes.div_ceil(PAGE_SIZE).min(u8::MAX as usize) as u8;
+        if pages > chunk.touched.get() {
+            let was_thin = chunk.is_thin();
+            chunk.touched.set(pages);
+            if was_thin && !chunk.is_thin() {
+                self.heap().heavy.set(chunk.class(), true);
+            }
+        }
     }
 
     /// An empty chunk of `class`: from the cache, else from the heap's pool.
     fn new_chunk(&self, class: usize) -> Option<*const Chunk> {
         let span = span_of(class);
-        let cached = if span == 1 { self.chunks.pop(class) } else { None };
+        let light = !self.heap().heavy.has(class);
+        let cached = if span == 1 { self.chunks.pop(class, light) } else { None };
         let (chunk, clean) = match cached {
             Some(chunk) => (chunk, false),
             // SAFETY: (I7) passed on.
-            None => self.heap().take_chunks(span, || unsafe { self.flush() })?,
+            None => self.heap().take_chunks(span, light, || unsafe { self.flush() })?,
         };
         // SAFETY: (I4) the chunk is ours now, with its record.
         unsafe {
@@ -631,7 +647,7 @@ impl LocalCore {
     pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
         let span = size.div_ceil(CHUNK_SIZE);
         // SAFETY: (I7) passed on.
-        let taken = self.heap().take_chunks(span, || unsafe { self.flush() });
+        let taken = self.heap().take_chunks(span, false, || unsafe { self.flush() });
         let Some((chunk, clean)) = taken else {
             return ptr::null_mut();
         };

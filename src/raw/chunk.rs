@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use super::counts::{Countdown, Counter};
 use super::free_list::{Block, FreeList};
+use crate::config::THIN_PAGES;
 #[cfg(not(loom))]
 use crate::local_heap::LocalCore;
 #[cfg(loom)]
@@ -67,7 +68,9 @@ pub(crate) struct Chunk {
     pub(crate) capacity: Cell<u32>,
     /// What is not carved yet reads as zero.
     pub(crate) fresh: Cell<bool>,
-    _line: [u8; 7],
+    /// Pages that were ever carved since the chunk last had no memory behind it.
+    pub(crate) touched: Cell<u8>,
+    _line: [u8; 6],
 
     // What does not change while a block is live is on a line of its own: threads that free foreign
     // blocks read it, and must not wait for the line that the owner writes on every call.
@@ -112,7 +115,8 @@ impl Chunk {
             carved: Cell::new(0),
             capacity: Cell::new(0),
             fresh: Cell::new(false),
-            _line: [0; 7],
+            touched: Cell::new(0),
+            _line: [0; 6],
             local: AtomicPtr::new(ptr::null_mut()),
             block_size: AtomicU32::new(0),
             class: AtomicU8::new(0),
@@ -169,6 +173,11 @@ impl Chunk {
         // SAFETY: (I1) passed on.
         unsafe { self.recent.push(block) };
         self.countdown.count(1, size as u64)
+    }
+
+    /// Whether little of it has memory behind it.
+    pub(crate) fn is_thin(&self) -> bool {
+        self.touched.get() <= THIN_PAGES
     }
 
     /// Notes that the block cache got `blocks` more.

@@ -56,7 +56,7 @@ pub(crate) struct PoolLinks {
     /// The next segment with doomed chunks.
     pub(crate) next_doomed: *mut Segment,
     pub(crate) doomed_listed: bool,
-    /// Free chunks by the age of what is in them; a bit per chunk, disjoint.
+    /// Free chunks by the age of what is in them; a bit per chunk.
     pub(crate) free: FreeChunks,
     /// Chunks the source has committed.
     pub(crate) committed: u64,
@@ -73,6 +73,8 @@ pub(crate) struct FreeChunks {
     pub(crate) old: u64,
     /// Idle for the whole delay: the next visits purge them.
     pub(crate) doomed: u64,
+    /// Those of the above that are thin.
+    pub(crate) thin: u64,
     /// No memory behind them; they read as zero when the source says so.
     pub(crate) clean: u64,
 }
@@ -88,6 +90,7 @@ impl FreeChunks {
         self.young &= !mask;
         self.old &= !mask;
         self.doomed &= !mask;
+        self.thin &= !mask;
         self.clean &= !mask;
     }
 }

@@ -145,3 +145,34 @@ fn builders_tell_what_they_are_told() -> Result<(), BuildError> {
     assert!(error.to_string().contains("65536"), "{error}");
     Ok(())
 }
+
+/// The 64 KiB that a block lies in.
+fn chunk_of(block: &Block) -> usize {
+    block.start().as_ptr().addr() / (64 * KIB)
+}
+
+#[test]
+fn a_few_small_blocks_do_not_take_chunks_that_others_filled() {
+    let heap = Heap::new();
+    let fill = || -> Vec<Block> { (0..20 * 64).map(|_| block(&&heap, KIB)).collect() };
+    let filled = fill();
+    let full: HashSet<usize> = filled.iter().map(chunk_of).collect();
+    free(&&heap, filled);
+    // Of these the heap has seen only what fits in a page.
+    let few: Vec<Block> = (1..=16).map(|class| block(&&heap, class * 8)).collect();
+    assert!(few.iter().all(|block| !full.contains(&chunk_of(block))));
+    // They leave chunks that are nearly empty, for the next few blocks of any such class.
+    let thin: HashSet<usize> = few.iter().map(chunk_of).collect();
+    free(&&heap, few);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let others: Vec<Block> = (17..=24).map(|class| block(&&heap, class * 8)).collect();
+            assert!(others.iter().all(|block| !full.contains(&chunk_of(block))));
+            free(&&heap, others);
+        });
+    });
+    // What is filled again is filled where memory is, and where it is not a thin chunk's.
+    let again = fill();
+    assert!(again.iter().all(|block| full.contains(&chunk_of(block)) && !thin.contains(&chunk_of(block))));
+    free(&&heap, again);
+}
