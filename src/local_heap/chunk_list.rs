@@ -99,8 +99,8 @@ impl ChunkCache {
     /// a light class, else any.
     pub(super) fn pop(&self, class: usize, light: bool) -> Option<*const Chunk> {
         let last = self.len.get().checked_sub(1)?;
-        // SAFETY: (I4) cached chunks are alive and of this owner.
         let find = |fits: &dyn Fn(&Chunk) -> bool| {
+            // SAFETY: (I4) cached chunks are alive and of this owner.
             (0..=last).rev().find(|&i| unsafe { fits(&*self.chunks[i].get()) })
         };
         let found =
