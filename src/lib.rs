@@ -50,6 +50,9 @@
 //! [`context`] says which allocator code that it calls is to use. [`Heap::route`] sends what any crate allocates
 //! inside a closure to a heap.
 //!
+//! [`Debug`](struct@Debug) watches how any allocator is used, the program's too: it finds leaks, double frees, and writes to
+//! memory that is not the writer's.
+//!
 //! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
 //! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
 //!
@@ -76,13 +79,14 @@
 //! | blocks of one size | `pool/`: typed and untyped pools, each on a heap of its own |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
-//! | over any allocator | `arena/`, `fixed_buffer/` |
+//! | over any allocator | `arena/`, `fixed_buffer/`, `debug/` |
 //! | what a thread has at hand | [`temp`]: its stack of arenas; [`context`]: its current allocator |
 //!
 //! # Features
 //!
 //! - `allocator-api2-02` (default): the `Allocator` trait of allocator-api2 0.2.
 //! - `allocator-api2-04`: that of 0.4, on the same handles.
+//! - `backtrace`: `Debug::traces`, which calls led to an allocation and a free.
 //! - `serde`: snapshots are `Serialize` and `Deserialize`.
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 
@@ -112,6 +116,8 @@ mod arena;
 mod clock;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub mod context;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod debug;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod fixed_buffer;
 #[cfg(not(loom))]
@@ -145,6 +151,7 @@ pub use self::{
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use self::{
     arena::{Arena, ArenaBox, ArenaBuilder, ArenaError, ArenaPool, ArenaStats, Keep, Scope},
+    debug::{Debug, Event, Mark, Misuse, Policy, Report, Trace},
     fixed_buffer::{FixedBuffer, SharedFixedBuffer, StackFallback},
 };
 

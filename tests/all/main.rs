@@ -7,6 +7,7 @@ mod arena;
 mod collections;
 mod context;
 mod cross_thread;
+mod debug;
 mod examples;
 mod fixed_buffer;
 mod heaps;
