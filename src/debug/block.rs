@@ -62,5 +62,7 @@ pub(super) unsafe fn written_after_free(block: NonNull<u8>, layout: Layout) -> O
     let size = footprint(layout).min(POISON_MAX);
     // SAFETY: as the caller promises; initialised by `poison`.
     let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), size) };
-    bytes.iter().position(|&byte| byte != POISON_BYTE)
+    let clean = bytes.chunks(CANARY).take_while(|part| **part == [POISON_BYTE; CANARY][..part.len()]).count();
+    let from = clean * CANARY;
+    Some(from + bytes.get(from..)?.iter().position(|&byte| byte != POISON_BYTE)?)
 }

@@ -24,12 +24,13 @@ use self::child::{Way, release};
 use self::deliver::deliver;
 use self::private::Private;
 pub use self::report::{Misuse, Policy, Report};
-use self::table::{Entry, Freed, Table};
+use self::table::{Entry, Freed, SHARDS, Table};
 pub use self::trace::{Event, Trace};
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 
-/// Bytes in quarantine by default: some 4,000 blocks of 64 bytes, and still in a second-level cache.
-const QUARANTINE: usize = 256 << 10;
+/// Bytes in quarantine by default: some 6,500 blocks of 64 bytes, and blocks of up to 16 KiB. Four times as
+/// many make each free slower by cache misses.
+const QUARANTINE: usize = 512 << 10;
 
 /// An allocator over any other one that finds what is done wrong with it: leaks, double and invalid frees,
 /// wrong layouts, writes past the end and after the free, frees in the wrong allocator.
@@ -137,7 +138,7 @@ impl<A> fmt::Debug for Debug<A> {
 }
 
 impl<A> Debug<A> {
-    /// Watches how `child` is used: reports go to standard error, 256 KiB are in quarantine, no traces are
+    /// Watches how `child` is used: reports go to standard error, 512 KiB are in quarantine, no traces are
     /// kept.
     ///
     /// # Examples
@@ -168,11 +169,13 @@ impl<A> Debug<A> {
         self
     }
 
-    /// How many bytes of freed blocks are kept from being used again, 16 more than was asked for each. The
-    /// default is 256 KiB.
+    /// How many bytes of freed blocks are kept from being used again at most, 16 more than was asked for
+    /// each. The default is 512 KiB.
     ///
-    /// A block that is larger goes back at once. With 0 there is no quarantine: no write after a free is
-    /// found, and a second free is an invalid one, or is taken for a free of the block that is there by then.
+    /// Each of 32 shards, into which blocks fall by their addresses, has an equal share, of which the oldest
+    /// block leaves first; a block larger than a share (16 KiB by default) goes back at once. With 0 there is
+    /// no quarantine: no write after a free is found, and a second free is an invalid one, or is taken for a
+    /// free of the block that is there by then.
     #[must_use]
     pub const fn quarantine(mut self, bytes: usize) -> Self {
         self.settings.quarantine = bytes;
@@ -404,12 +407,18 @@ impl<A> Debug<A> {
         let Some(table) = self.books().or_else(|| self.open_books()) else { return };
         let mut found = Vec::new_in(Private);
         // SAFETY: passed on.
-        unsafe { self.retire(table, block, layout, &mut found) };
-        self.settle(table, block, &mut found);
+        unsafe { self.retire(table, block, layout, true, &mut found) };
         self.tell(found, W::MAY_UNWIND);
     }
 
-    /// Frees a block, into the quarantine or to the child.
+    /// Bytes that may be in quarantine in each shard.
+    #[inline]
+    const fn share(&self) -> usize {
+        self.settings.quarantine / SHARDS
+    }
+
+    /// Frees a block, into the quarantine or to the child. What leaves the quarantine for it goes to the
+    /// child, if it `evicts`.
     ///
     /// # Safety
     /// As for [`give`](Self::give).
@@ -419,19 +428,28 @@ impl<A> Debug<A> {
         table: &Table,
         block: NonNull<u8>,
         layout: Layout,
+        evicts: bool,
         found: &mut Vec<Report, Private>,
     ) {
-        let freed = table.free(block.addr().get(), layout, self.settings.quarantine, self.event(), found);
-        if let Freed::Released(entry) = freed {
+        let (address, share) = (block.addr().get(), self.share());
+        match table.free(address, layout, share, evicts, self.event(), found) {
             // SAFETY: just taken off the table.
-            unsafe { self.release(entry, found) };
+            Freed::Released(entry) => unsafe { self.release(entry, found) },
+            Freed::Held(Some(entry)) => {
+                let was_small = entry.layout.size() < layout.size();
+                // SAFETY: as above.
+                unsafe { self.release(entry, found) };
+                if was_small {
+                    self.settle(table, block, found);
+                }
+            }
+            Freed::Held(None) | Freed::Refused => {}
         }
     }
 
-    /// Lets blocks leave the quarantine until it has no more than it may, `last` as the last one.
-    #[inline]
-    fn settle(&self, table: &Table, last: NonNull<u8>, found: &mut Vec<Report, Private>) {
-        while let Some(entry) = table.evict(self.settings.quarantine, last.addr().get()) {
+    /// Lets blocks leave the quarantine of a block's shard until it has no more than it may.
+    fn settle(&self, table: &Table, block: NonNull<u8>, found: &mut Vec<Report, Private>) {
+        while let Some(entry) = table.evict(block.addr().get(), self.share()) {
             // SAFETY: just taken off the table.
             unsafe { self.release(entry, found) };
         }
@@ -477,7 +495,7 @@ impl<A> Debug<A> {
         unsafe {
             moved.copy_from_nonoverlapping(block, bytes);
             // What is wrong with the block has been told.
-            self.retire(table, block, layout, &mut Vec::new_in(Private));
+            self.retire(table, block, layout, false, &mut Vec::new_in(Private));
         }
         Some(moved)
     }
@@ -491,7 +509,7 @@ impl<A> Drop for Debug<A> {
         // SAFETY: the table was a box's, and nobody else has it any more.
         let table = unsafe { Box::from_raw_in(table.as_ptr(), Private) };
         let mut found = Vec::new_in(Private);
-        while let Some(entry) = table.evict(0, 0) {
+        while let Some(entry) = table.evict_any() {
             // SAFETY: just taken off the table.
             unsafe { self.release(entry, &mut found) };
         }

@@ -2,7 +2,6 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
@@ -15,8 +14,9 @@ use super::trace::Event;
 use crate::allocator_api2::vec::Vec;
 use crate::sync::Lock;
 
-/// Shards, each with a lock of its own: with 8 threads one operation in four meets another one.
-const SHARDS: usize = 32;
+/// Shards, each with a lock and a quarantine of its own: with 8 threads one operation in four meets another
+/// one.
+pub(super) const SHARDS: usize = 32;
 
 /// Gives a block back to the child that `child` points to.
 pub(super) type Release = unsafe fn(child: *const (), block: NonNull<u8>, layout: Layout);
@@ -104,6 +104,8 @@ impl Queue {
 struct Shard {
     entries: HashTable<Entry, Private>,
     queue: Queue,
+    /// Bytes in quarantine.
+    held: usize,
 }
 
 impl Shard {
@@ -111,12 +113,25 @@ impl Shard {
         let found = self.entries.find_entry(hash(address), |entry| entry.address() == address);
         found.ok().map(|found| found.remove().0)
     }
+
+    /// Takes the oldest block out of the quarantine while that has more than `share` bytes.
+    #[inline]
+    fn evict(&mut self, share: usize) -> Option<Entry> {
+        if self.held <= share {
+            return None;
+        }
+        let address = self.queue.front()?;
+        self.queue.pop();
+        let entry = self.remove(address)?;
+        self.held -= block::footprint(entry.layout);
+        Some(entry)
+    }
 }
 
 /// What became of a block that was to be freed.
 pub(super) enum Freed {
-    /// It waits in the quarantine.
-    Held,
+    /// It waits in the quarantine, and the caller releases what left that for it.
+    Held(Option<Entry>),
     /// The caller has it and releases it.
     Released(Entry),
     /// Nothing happened to it.
@@ -126,10 +141,6 @@ pub(super) enum Freed {
 /// One allocator's books. Locks are held over nothing but reading and writing of memory.
 pub(super) struct Table {
     shards: [CachePadded<Lock<Shard>>; SHARDS],
-    /// Bytes in quarantine.
-    held: CachePadded<AtomicUsize>,
-    /// The shard whose oldest block leaves the quarantine next.
-    turn: CachePadded<AtomicUsize>,
 }
 
 /// Addresses differ in few bits: multiplied by the golden ratio, the high ones differ.
@@ -149,12 +160,9 @@ impl Table {
         let shard = || Shard {
             entries: HashTable::new_in(Private),
             queue: Queue { addresses: Vec::new_in(Private), first: 0 },
+            held: 0,
         };
-        Self {
-            shards: core::array::from_fn(|_| CachePadded::new(Lock::new(shard()))),
-            held: CachePadded::new(AtomicUsize::new(0)),
-            turn: CachePadded::new(AtomicUsize::new(0)),
-        }
+        Self { shards: core::array::from_fn(|_| CachePadded::new(Lock::new(shard()))) }
     }
 
     /// Enters a live block. False when there is no memory for that.
@@ -181,19 +189,20 @@ impl Table {
         shard.entries.find(hash(address), |entry| entry.address() == address).map(f)
     }
 
-    /// Frees a block, into the quarantine if that may have `quarantine` bytes and they suffice. What is wrong
-    /// with the block is told to `found`.
+    /// Frees a block, into its shard's quarantine if `share` bytes of that suffice; one block leaves for it
+    /// if it `evicts` and there are more. What is wrong with the block is told to `found`.
     #[inline]
     pub(super) fn free(
         &self,
         address: usize,
         given: Layout,
-        quarantine: usize,
+        share: usize,
+        evicts: bool,
         now: Event,
         found: &mut Vec<Report, Private>,
     ) -> Freed {
         let mut shard = self.shards[shard_of(address)].lock();
-        let Shard { entries, queue } = &mut *shard;
+        let Shard { entries, queue, held } = &mut *shard;
         let Some(entry) = entries.find_mut(hash(address), |entry| entry.address() == address) else {
             drop(shard);
             found.push(unknown(address, given, now));
@@ -210,7 +219,7 @@ impl Table {
             found.push(entry.report(Misuse::LayoutMismatch { given }, Some(now.clone())));
         }
         let size = block::footprint(entry.layout);
-        if size > quarantine || !queue.push(address) {
+        if size > share || !queue.push(address) {
             return match shard.remove(address) {
                 Some(entry) => Freed::Released(entry),
                 None => Freed::Refused,
@@ -219,31 +228,19 @@ impl Table {
         // SAFETY: (D1), and the caller has given the block up.
         unsafe { block::poison(entry.block, entry.layout) };
         entry.freed = Some(now);
-        // ORDER: Relaxed here and below: a number of bytes, which publishes nothing.
-        self.held.fetch_add(size, Ordering::Relaxed);
-        Freed::Held
+        *held += size;
+        Freed::Held(if evicts { shard.evict(share) } else { None })
     }
 
-    /// Takes a block out of the quarantine while that has more than `quarantine` bytes: the oldest of a
-    /// shard, and of another shard each time. `last`, the address of the block freed last, comes last.
-    #[inline]
-    pub(super) fn evict(&self, quarantine: usize, last: usize) -> Option<Entry> {
-        if self.held.load(Ordering::Relaxed) <= quarantine {
-            return None;
-        }
-        let start = self.turn.load(Ordering::Relaxed);
-        (0..=SHARDS).find_map(|n| {
-            let at = (start + n) % SHARDS;
-            let mut shard = self.shards[at].lock();
-            let address = shard.queue.front().filter(|&address| n == SHARDS || address != last)?;
-            shard.queue.pop();
-            let entry = shard.remove(address)?;
-            drop(shard);
-            self.held.fetch_sub(block::footprint(entry.layout), Ordering::Relaxed);
-            // Where two threads come at once, a shard has its turn twice.
-            self.turn.store(at + 1, Ordering::Relaxed);
-            Some(entry)
-        })
+    /// Takes the oldest block out of the quarantine of the shard of `address` while that has more than
+    /// `share` bytes.
+    pub(super) fn evict(&self, address: usize, share: usize) -> Option<Entry> {
+        self.shards[shard_of(address)].lock().evict(share)
+    }
+
+    /// Takes a block out of the quarantine while there is one.
+    pub(super) fn evict_any(&self) -> Option<Entry> {
+        self.shards.iter().find_map(|shard| shard.lock().evict(0))
     }
 
     /// What `f` makes of the entries, all of them.

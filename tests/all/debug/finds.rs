@@ -150,7 +150,7 @@ fn writes_past_the_end() {
 fn writes_after_the_free() {
     let child = Strict::default();
     let (seen, policy) = Seen::new();
-    let debug = Debug::new(&child).policy(policy).quarantine(1000);
+    let debug = Debug::new(&child).policy(policy).quarantine(32 * 1000);
     let small = layout(100, 4);
     let block = allocate(&debug, small);
     free(&debug, block, small);
@@ -159,7 +159,7 @@ fn writes_after_the_free() {
     let wrong = Misuse::UseAfterFree { offset: 17 };
     assert_eq!(debug.check()[0].misuse, wrong);
     assert!(seen.take().is_empty());
-    for _ in 0..100 {
+    for _ in 0..1000 {
         free(&debug, allocate(&debug, small), small);
     }
     let reports = seen.take();
