@@ -297,7 +297,7 @@ unsafe fn put(record: *const ThreadRecord) {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn os_thread_id() -> u64 {
+pub(crate) fn os_thread_id() -> u64 {
     // SAFETY: the call takes nothing and touches nothing.
     (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
 }
@@ -311,7 +311,7 @@ fn os_thread_name() -> [u8; 16] {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn os_thread_id() -> u64 {
+pub(crate) fn os_thread_id() -> u64 {
     use core::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -9,6 +9,8 @@ mod binding;
 mod orphans;
 mod record;
 
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use binding::os_thread_id;
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,

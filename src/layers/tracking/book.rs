@@ -49,6 +49,8 @@ impl Gauge {
 /// A name and its counters; an element of a list that only grows, so that handles keep references.
 pub(super) struct Tag {
     name: Cow<'static, str>,
+    /// Its place in the list.
+    index: usize,
     pub(super) bytes: Gauge,
     allocations: AtomicU64,
     frees: AtomicU64,
@@ -58,9 +60,10 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    const fn new(name: Cow<'static, str>) -> Self {
+    const fn new(name: Cow<'static, str>, index: usize) -> Self {
         Self {
             name,
+            index,
             bytes: Gauge::new(),
             allocations: AtomicU64::new(0),
             frees: AtomicU64::new(0),
@@ -71,11 +74,15 @@ impl Tag {
     }
 
     pub(super) const fn untagged() -> Self {
-        Self::new(Cow::Borrowed("untagged"))
+        Self::new(Cow::Borrowed("untagged"), 0)
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// This tag and those behind it.
@@ -87,7 +94,7 @@ impl Tag {
     pub(super) fn find_or_add(&self, name: &str) -> &Self {
         let mut tag = self;
         while tag.name != name {
-            tag = tag.next.get_or_init(|| Box::new(Self::new(Cow::Owned(name.to_owned()))));
+            tag = tag.next.get_or_init(|| Box::new(Self::new(Cow::Owned(name.to_owned()), tag.index + 1)));
         }
         tag
     }
