@@ -11,7 +11,10 @@ mod child;
 mod deliver;
 mod private;
 mod registry;
+mod record;
 mod report;
+mod shadow;
+mod shard;
 mod table;
 mod trace;
 
@@ -24,7 +27,8 @@ use self::child::{Way, release};
 use self::deliver::deliver;
 use self::private::Private;
 pub use self::report::{Misuse, Policy, Report};
-use self::table::{Entry, Freed, SHARDS, Table};
+use self::record::{Entry, Gone, Made, State};
+use self::table::{Freed, Table};
 pub use self::trace::{Event, Trace};
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 
@@ -128,7 +132,7 @@ pub struct Mark(u32);
 
 /// A block that is allocated, and by the program.
 fn leak(entry: &Entry) -> Option<Report> {
-    (entry.freed.is_none() && !entry.is_ours).then(|| entry.report(Misuse::Leak, None))
+    (entry.state == State::Live && !entry.is_ours).then(|| entry.report(Misuse::Leak, None))
 }
 
 impl<A> fmt::Debug for Debug<A> {
@@ -316,7 +320,7 @@ impl<A> Debug<A> {
     /// The books, made if need be; `None` when there is no memory for them.
     #[cold]
     fn open_books(&self) -> Option<&Table> {
-        let made = Box::into_raw(Box::try_new_in(Table::new(), Private).ok()?);
+        let made = Box::into_raw(Table::new()?);
         // ORDER: Release, pairs with the Acquire here and in `books`.
         let before = self.table.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
         // SAFETY: the table is a box's, and stays until the allocator is dropped if it was published; nobody
@@ -330,17 +334,13 @@ impl<A> Debug<A> {
         self.books()
     }
 
-    /// Gives what left the books to the child. What had been written to it is told to `found`.
+    /// Gives what left the books to the child.
     ///
     /// # Safety
-    /// `entry` was taken off this allocator's table.
-    unsafe fn release(&self, entry: Entry, found: &mut Vec<Report, Private>) {
-        if entry.freed.is_some()
-            && let Some(misuse) = entry.damage()
-        {
-            found.push(entry.report(misuse, Some(self.event())));
-        }
-        let Entry { block, layout, release, .. } = entry;
+    /// `gone` was taken off this allocator's table.
+    #[inline(always)]
+    unsafe fn release(&self, gone: Gone) {
+        let Gone { block, layout, release } = gone;
         // SAFETY: (D1) the child's block, which nobody has any more: `release` is for this child and this
         // way.
         unsafe { release(ptr::from_ref(&self.child).cast(), block, layout) };
@@ -359,6 +359,9 @@ impl<A> Debug<A> {
     fn tell_some(&self, mut found: Vec<Report, Private>, may_unwind: bool) {
         for report in &mut found {
             report.allocator = self.settings.name;
+            if report.misuse != Misuse::Leak && report.noticed.is_none() {
+                report.noticed = Some(self.event());
+            }
             let table = NonNull::new(self.table.load(Ordering::Acquire)).unwrap_or(NonNull::dangling());
             if report.misuse == Misuse::InvalidFree
                 && let Some(owner) = registry::owner(table, report.address)
@@ -378,11 +381,10 @@ impl<A> Debug<A> {
             None => self.open_books()?,
         };
         let block = W::take(&self.child, padded, zeroed)?;
-        let entry = Entry {
+        let made = Made {
             block,
             layout,
-            allocated: self.event(),
-            freed: None,
+            by: self.event(),
             release: release::<A, W>,
             epoch: self.epoch.load(Ordering::Relaxed),
             is_ours: trace::is_looking_up(),
@@ -390,7 +392,7 @@ impl<A> Debug<A> {
         // SAFETY: the child's block for the padded layout, nobody else's.
         unsafe {
             block::guard(block, layout);
-            if !table.insert(entry) {
+            if !table.insert(made) {
                 release::<A, W>(ptr::from_ref(&self.child).cast(), block, layout);
                 return None;
             }
@@ -411,18 +413,12 @@ impl<A> Debug<A> {
         self.tell(found, W::MAY_UNWIND);
     }
 
-    /// Bytes that may be in quarantine in each shard.
-    #[inline]
-    const fn share(&self) -> usize {
-        self.settings.quarantine / SHARDS
-    }
-
     /// Frees a block, into the quarantine or to the child. What leaves the quarantine for it goes to the
     /// child, if it `evicts`.
     ///
     /// # Safety
     /// As for [`give`](Self::give).
-    #[inline]
+    #[inline(always)]
     unsafe fn retire(
         &self,
         table: &Table,
@@ -431,27 +427,29 @@ impl<A> Debug<A> {
         evicts: bool,
         found: &mut Vec<Report, Private>,
     ) {
-        let (address, share) = (block.addr().get(), self.share());
-        match table.free(address, layout, share, evicts, self.event(), found) {
-            // SAFETY: just taken off the table.
-            Freed::Released(entry) => unsafe { self.release(entry, found) },
-            Freed::Held(Some(entry)) => {
-                let was_small = entry.layout.size() < layout.size();
-                // SAFETY: as above.
-                unsafe { self.release(entry, found) };
-                if was_small {
-                    self.settle(table, block, found);
+        let share = self.settings.quarantine;
+        // SAFETY: passed on; what comes back was just taken off the table.
+        unsafe {
+            match table.free(block.addr().get(), layout, share, evicts, self.event(), found) {
+                Freed::Released(gone) => self.release(gone),
+                Freed::Held(Some(gone), has_more) => {
+                    self.release(gone);
+                    if let Some(shard) = has_more {
+                        self.settle(table, shard, found);
+                    }
                 }
+                Freed::Held(None, _) | Freed::Refused => {}
             }
-            Freed::Held(None) | Freed::Refused => {}
         }
     }
 
-    /// Lets blocks leave the quarantine of a block's shard until it has no more than it may.
-    fn settle(&self, table: &Table, block: NonNull<u8>, found: &mut Vec<Report, Private>) {
-        while let Some(entry) = table.evict(block.addr().get(), self.share()) {
+    /// Lets blocks leave a shard's quarantine until it has no more than it may.
+    #[cold]
+    #[inline(never)]
+    fn settle(&self, table: &Table, shard: u16, found: &mut Vec<Report, Private>) {
+        while let Some(gone) = table.evict(shard, self.settings.quarantine, found) {
             // SAFETY: just taken off the table.
-            unsafe { self.release(entry, found) };
+            unsafe { self.release(gone) };
         }
     }
 
@@ -472,13 +470,13 @@ impl<A> Debug<A> {
         // What there is to say is said before anything changes, since it may unwind.
         let mut found = Vec::new_in(Private);
         let look = |entry: &Entry| {
-            if entry.freed.is_some() {
+            if entry.state != State::Live {
                 return None;
             }
-            let mismatch = (entry.layout != old).then_some(Misuse::LayoutMismatch { given: old });
+            let mismatch = (entry.layout() != old).then_some(Misuse::LayoutMismatch { given: old });
             let wrong = entry.damage().into_iter().chain(mismatch);
             found.extend(wrong.map(|misuse| entry.report(misuse, Some(self.event()))));
-            Some(entry.layout)
+            Some(entry.layout())
         };
         let Some((table, layout)) = self.books().and_then(|table| Some((table, table.read(address, look)??)))
         else {
@@ -486,7 +484,6 @@ impl<A> Debug<A> {
             unsafe { self.give::<W>(block, old) };
             return None;
         };
-        self.settle(table, block, &mut found);
         self.tell(found, W::MAY_UNWIND);
 
         let moved = self.take::<W>(new, zeroed)?;
@@ -509,9 +506,9 @@ impl<A> Drop for Debug<A> {
         // SAFETY: the table was a box's, and nobody else has it any more.
         let table = unsafe { Box::from_raw_in(table.as_ptr(), Private) };
         let mut found = Vec::new_in(Private);
-        while let Some(entry) = table.evict_any() {
+        while let Some(gone) = table.evict_any(&mut found) {
             // SAFETY: just taken off the table.
-            unsafe { self.release(entry, &mut found) };
+            unsafe { self.release(gone) };
         }
         found.extend(table.collect(leak));
         drop(table);

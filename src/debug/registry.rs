@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use super::private::Private;
+use super::record::State;
 use super::table::Table;
 use crate::allocator_api2::vec::Vec;
 use crate::sync::Lock;
@@ -44,7 +45,7 @@ pub(super) fn owner(table: NonNull<Table>, address: usize) -> Option<&'static st
     let tables = TABLES.lock();
     tables.iter().filter(|listed| listed.table != table).find_map(|listed| {
         // SAFETY: a listed table is alive while the lock is held.
-        let is_live = unsafe { listed.table.as_ref() }.read(address, |entry| entry.freed.is_none());
+        let is_live = unsafe { listed.table.as_ref() }.read(address, |entry| entry.state == State::Live);
         is_live.filter(|&is_live| is_live).map(|_| listed.name)
     })
 }

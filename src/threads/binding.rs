@@ -57,6 +57,26 @@ pub(crate) fn current_record() -> *const ThreadRecord {
     binding(|binding| binding.record.get())
 }
 
+/// This thread's number: no other thread has it until this one has ended, and what this one did until then
+/// happens before what the next one does. `None` when the thread is past our destructor or out of memory.
+#[cfg(feature = "allocator-api2-02")]
+#[inline(always)]
+pub(crate) fn thread_index() -> Option<usize> {
+    let mut record = current_record();
+    if record == UNBOUND {
+        record = bind_now()?;
+    }
+    // SAFETY: (I7) records are never freed, and the index is constant.
+    Some(unsafe { (*record).index })
+}
+
+#[cfg(feature = "allocator-api2-02")]
+#[cold]
+#[inline(never)]
+fn bind_now() -> Option<*const ThreadRecord> {
+    binding(Binding::bound)
+}
+
 /// This thread's block cache for `Global`, or the static empty one.
 #[inline(always)]
 pub(crate) fn current_blocks() -> *const BlockCache {

@@ -4,13 +4,17 @@
 //! threads: when a thread ends its record joins the [`orphans`], and the next thread that needs a
 //! record takes it over with all its chunks, free blocks and counters, without touching any of them.
 
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod bias;
 #[cfg(not(loom))]
 mod binding;
 mod orphans;
 mod record;
 
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use bias::Biased;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
-pub(crate) use binding::os_thread_id;
+pub(crate) use binding::{os_thread_id, thread_index};
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,

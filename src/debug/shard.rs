@@ -1,0 +1,297 @@
+//! The blocks that one thread has allocated, and those of them that are freed.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use super::block;
+use super::private::Private;
+use super::record::{Entry, Gone, Made, Record, State};
+use super::report::{Misuse, Report};
+use super::shadow::Shadow;
+use super::trace::Event;
+use crate::allocator_api2::{boxed::Box, vec::Vec};
+
+/// Records that are made at once: 8 KiB.
+const SLAB: usize = 128;
+
+/// What became of a block that was to be freed.
+pub(super) enum Freed {
+    /// It waits in the quarantine, and the caller releases what left that for it. The shard, if it has still
+    /// more there than it may.
+    Held(Option<Gone>, Option<u16>),
+    /// The caller has it and releases it.
+    Released(Gone),
+    /// Nothing happened to it.
+    Refused,
+}
+
+pub(super) struct Shard {
+    number: u16,
+    unused: Option<NonNull<Record>>,
+    /// The quarantine, oldest first.
+    first: Option<NonNull<Record>>,
+    last: Option<NonNull<Record>>,
+    /// Bytes in it.
+    held: usize,
+    /// (D3) Records stay where they are until the books are closed.
+    slabs: Vec<Box<[Record], Private>, Private>,
+}
+
+// SAFETY: records are the fields that are not; they are the shard's own, and say where blocks are that any
+// thread which may use the allocator may free.
+unsafe impl Send for Shard {}
+
+/// Brings what is about to be needed nearer.
+#[inline(always)]
+fn prefetch<T>(at: NonNull<T>) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which reads nothing that could be seen.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast());
+    }
+    let _ = at;
+}
+
+impl Shard {
+    pub(super) fn new(number: u16) -> Self {
+        Self {
+            number,
+            unused: None,
+            first: None,
+            last: None,
+            held: 0,
+            slabs: Vec::new_in(Private),
+        }
+    }
+
+    /// # Safety
+    /// One of this shard's records, and no other entry of it is in use.
+    #[inline(always)]
+    unsafe fn entry<'e>(&mut self, record: NonNull<Record>) -> &'e mut Entry {
+        // SAFETY: (D3), and `self` is borrowed by whoever is at the shard.
+        unsafe { record.as_ref().entry() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_records(&mut self) -> Option<()> {
+        let mut slab = Vec::new_in(Private);
+        slab.try_reserve_exact(SLAB).ok()?;
+        self.slabs.try_reserve(1).ok()?;
+        for _ in 0..SLAB {
+            slab.push(Record::unused(self.number, None));
+        }
+        for record in &slab {
+            let record = NonNull::from(record);
+            // SAFETY: just made.
+            unsafe { self.entry(record) }.next = self.unused;
+            self.unused = Some(record);
+        }
+        self.slabs.push(slab.into_boxed_slice());
+        Some(())
+    }
+
+    /// Enters a live block; the record that its address had before. `Err` when there is no memory for that.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, shadow: &Shadow, made: Made) -> Result<Option<NonNull<Record>>, ()> {
+        let record = match self.unused {
+            Some(record) => record,
+            None => {
+                self.make_records().ok_or(())?;
+                self.unused.ok_or(())?
+            }
+        };
+        let before = shadow.set(made.block.addr().get(), record)?;
+        // SAFETY: one of ours.
+        let entry = unsafe { self.entry(record) };
+        self.unused = entry.next;
+        entry.begin(made);
+        Ok(before)
+    }
+
+    /// Forgets the block of a record whose address the child has given out again.
+    ///
+    /// # Safety
+    /// One of this shard's records.
+    pub(super) unsafe fn lose(&mut self, record: NonNull<Record>) {
+        // SAFETY: passed on.
+        let entry = unsafe { self.entry(record) };
+        match entry.state {
+            State::Live => self.recycle(record),
+            State::Held => entry.state = State::Lost,
+            State::Unused | State::Lost => {}
+        }
+    }
+
+    #[inline(always)]
+    fn recycle(&mut self, record: NonNull<Record>) {
+        // SAFETY: (D3) one of ours, as every caller's.
+        let entry = unsafe { self.entry(record) };
+        entry.end();
+        entry.next = self.unused;
+        self.unused = Some(record);
+    }
+
+    /// What `f` says of the block at `address`, if it has that record.
+    ///
+    /// # Safety
+    /// One of this shard's records.
+    pub(super) unsafe fn read<R>(
+        &mut self,
+        record: NonNull<Record>,
+        address: usize,
+        f: impl FnOnce(&Entry) -> R,
+    ) -> Option<R> {
+        // SAFETY: passed on.
+        let entry = unsafe { self.entry(record) };
+        entry.is_of(address).then(|| f(entry))
+    }
+
+    /// Frees the block at `address`, into the quarantine if `share` bytes of that suffice; one block leaves
+    /// for it if it `evicts` and there are more. What is wrong with the block is told to `found`.
+    ///
+    /// # Safety
+    /// One of this shard's records. The caller gives up the block, if there is one.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "what a free is about")]
+    pub(super) unsafe fn free(
+        &mut self,
+        shadow: &Shadow,
+        record: NonNull<Record>,
+        address: usize,
+        given: Layout,
+        share: usize,
+        evicts: bool,
+        now: Event,
+        found: &mut Vec<Report, Private>,
+    ) -> Freed {
+        // SAFETY: passed on.
+        let entry = unsafe { self.entry(record) };
+        let layout = entry.layout();
+        let is_live = entry.state == State::Live && entry.address() == address;
+        if !is_live || layout != given || entry.damage().is_some() {
+            say_what_is_wrong(entry, address, given, &now, found);
+            if !is_live {
+                return Freed::Refused;
+            }
+        }
+        let size = block::footprint(layout);
+        if size > share {
+            shadow.clear(address, record);
+            let gone = Gone { block: entry.block, layout, release: entry.release };
+            self.recycle(record);
+            return Freed::Released(gone);
+        }
+        // SAFETY: (D1), and the caller has given the block up.
+        unsafe { block::poison(entry.block, layout) };
+        entry.hold(now);
+        entry.next = None;
+        match self.last.replace(record) {
+            // SAFETY: one of ours.
+            Some(last) => unsafe { self.entry(last) }.next = Some(record),
+            None => self.first = Some(record),
+        }
+        self.held += size;
+        if !evicts || self.held <= share {
+            return Freed::Held(None, None);
+        }
+        let gone = self.evict(shadow, share, found);
+        Freed::Held(gone, (self.held > share).then_some(self.number))
+    }
+
+    /// Takes the oldest block out of the quarantine while that has more than `share` bytes.
+    #[inline(always)]
+    pub(super) fn evict(
+        &mut self,
+        shadow: &Shadow,
+        share: usize,
+        found: &mut Vec<Report, Private>,
+    ) -> Option<Gone> {
+        while self.held > share {
+            let record = self.first?;
+            // SAFETY: one of ours.
+            let entry = unsafe { self.entry(record) };
+            self.first = entry.next;
+            match entry.next {
+                // SAFETY: one of ours.
+                Some(next) => unsafe {
+                    let next = next.as_ref().entry();
+                    // It is the next one to be looked at, and its line is here: the free before this one has
+                    // asked for it.
+                    prefetch(next.block);
+                    prefetch(next.block.add(64));
+                    if let Some(after) = next.next {
+                        prefetch(after);
+                    }
+                },
+                None => self.last = None,
+            }
+            let size = block::footprint(entry.layout());
+            self.held -= size;
+            if entry.state == State::Lost {
+                self.recycle(record);
+                continue;
+            }
+            if let Some(misuse) = entry.damage() {
+                say(entry, misuse, found);
+            }
+            shadow.clear(entry.address(), record);
+            let gone = entry.end();
+            entry.next = self.unused;
+            self.unused = Some(record);
+            return Some(gone);
+        }
+        None
+    }
+
+    /// Hands `f` every block in the books.
+    pub(super) fn each(&mut self, mut f: impl FnMut(&Entry)) {
+        for record in self.slabs.iter().flat_map(|slab| slab.iter()) {
+            // SAFETY: one of ours.
+            let entry = unsafe { record.entry() };
+            if matches!(entry.state, State::Live | State::Held) {
+                f(entry);
+            }
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn say(entry: &Entry, misuse: Misuse, found: &mut Vec<Report, Private>) {
+    found.push(entry.report(misuse, None));
+}
+
+#[cold]
+#[inline(never)]
+fn say_what_is_wrong(
+    entry: &Entry,
+    address: usize,
+    given: Layout,
+    now: &Event,
+    found: &mut Vec<Report, Private>,
+) {
+    if !entry.is_of(address) {
+        found.push(unknown(address, given, now.clone()));
+    } else if entry.state == State::Held {
+        found.push(entry.report(Misuse::DoubleFree, Some(now.clone())));
+    } else {
+        let mismatch = (given != entry.layout()).then_some(Misuse::LayoutMismatch { given });
+        let wrong = entry.damage().into_iter().chain(mismatch);
+        found.extend(wrong.map(|misuse| entry.report(misuse, Some(now.clone()))));
+    }
+}
+
+/// A free of something that has no record.
+#[cold]
+pub(super) fn unknown(address: usize, layout: Layout, now: Event) -> Report {
+    Report {
+        misuse: Misuse::InvalidFree,
+        allocator: "",
+        address,
+        layout,
+        allocated: None,
+        freed: None,
+        noticed: Some(now),
+    }
+}
