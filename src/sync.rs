@@ -232,9 +232,13 @@ mod membarrier {
 pub(crate) struct Lock<T>(MutexImp<T>);
 
 #[cfg(loom)]
-use loom::sync::{Mutex as MutexImp, MutexGuard};
+use loom::sync::Mutex as MutexImp;
+#[cfg(loom)]
+pub(crate) use loom::sync::MutexGuard;
 #[cfg(not(loom))]
-use std::sync::{Mutex as MutexImp, MutexGuard};
+use std::sync::Mutex as MutexImp;
+#[cfg(not(loom))]
+pub(crate) use std::sync::MutexGuard;
 
 impl<T> Lock<T> {
     #[cfg(not(loom))]

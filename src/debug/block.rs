@@ -21,6 +21,17 @@ pub(super) fn padded(layout: Layout) -> Option<Layout> {
     Layout::from_size_align(layout.size().max(1).checked_add(CANARY)?, layout.align().max(ALIGN)).ok()
 }
 
+/// What [`padded`] said of a layout.
+///
+/// # Safety
+/// It said so.
+#[inline(always)]
+pub(super) unsafe fn padded_before(layout: Layout) -> Layout {
+    let align = if layout.align() < ALIGN { ALIGN } else { layout.align() };
+    // SAFETY: as the caller promises.
+    unsafe { Layout::from_size_align_unchecked(footprint(layout), align) }
+}
+
 /// Bytes of the child's block for `layout`, which was padded. More than [`CANARY`].
 #[inline(always)]
 pub(super) const fn footprint(layout: Layout) -> usize {
@@ -32,7 +43,7 @@ pub(super) const fn footprint(layout: Layout) -> usize {
 #[inline(always)]
 pub(super) unsafe fn guard(block: NonNull<u8>, layout: Layout) {
     // SAFETY: as the caller promises.
-    unsafe { block.add(layout.size()).write_bytes(CANARY_BYTE, CANARY) };
+    unsafe { word::write(block.add(layout.size()), word::of(&CANARY_WORD)) };
 }
 
 /// Where the first byte behind the block that was overwritten lies, counted from the block's start.
@@ -42,11 +53,93 @@ pub(super) unsafe fn guard(block: NonNull<u8>, layout: Layout) {
 #[inline(always)]
 pub(super) unsafe fn overwritten(block: NonNull<u8>, layout: Layout) -> Option<usize> {
     // SAFETY: as the caller promises.
-    let found = unsafe { block.add(layout.size()).cast::<[u8; CANARY]>().read() };
-    if u128::from_ne_bytes(found) == u128::from_ne_bytes([CANARY_BYTE; CANARY]) {
-        return None;
+    unsafe {
+        let behind = block.add(layout.size());
+        if word::is(word::read(behind), &CANARY_WORD) {
+            return None;
+        }
+        let found = behind.cast::<[u8; CANARY]>().read();
+        Some(layout.size() + found.iter().position(|&byte| byte != CANARY_BYTE)?)
     }
-    Some(layout.size() + found.iter().position(|&byte| byte != CANARY_BYTE)?)
+}
+
+static CANARY_WORD: word::Bytes = [CANARY_BYTE; CANARY];
+static POISON_WORD: word::Bytes = [POISON_BYTE; CANARY];
+const _: () = assert!(size_of::<word::Bytes>() == CANARY);
+
+/// 16 bytes at once: in one instruction where the compiler would make two of it.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod word {
+    use core::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_storeu_si128,
+        _mm_xor_si128,
+    };
+    use core::ptr::NonNull;
+
+    pub(super) type Bytes = [u8; 16];
+    pub(super) type Word = __m128i;
+
+    /// # Safety
+    /// `at` is 16 initialised bytes.
+    #[inline(always)]
+    pub(super) unsafe fn read(at: NonNull<u8>) -> Word {
+        // SAFETY: as the caller promises.
+        unsafe { _mm_loadu_si128(at.as_ptr().cast()) }
+    }
+    /// # Safety
+    /// `at` is 16 bytes that nobody else touches.
+    #[inline(always)]
+    pub(super) unsafe fn write(at: NonNull<u8>, word: Word) {
+        // SAFETY: as the caller promises.
+        unsafe { _mm_storeu_si128(at.as_ptr().cast(), word) }
+    }
+    #[inline(always)]
+    pub(super) fn of(bytes: &'static Bytes) -> Word {
+        // SAFETY: 16 bytes.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+    /// The bits in which `a` differs from `b`, and those of `others`.
+    #[inline(always)]
+    pub(super) fn differs(a: Word, b: Word, others: Word) -> Word {
+        // SAFETY: every processor of this architecture can.
+        unsafe { _mm_or_si128(others, _mm_xor_si128(a, b)) }
+    }
+    #[inline(always)]
+    pub(super) fn is(word: Word, bytes: &'static Bytes) -> bool {
+        // SAFETY: as above.
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(word, of(bytes))) == 0xffff }
+    }
+}
+
+#[cfg(any(not(target_arch = "x86_64"), miri))]
+mod word {
+    use core::ptr::NonNull;
+
+    pub(super) type Bytes = [u8; 16];
+    pub(super) type Word = u128;
+
+    /// # Safety
+    /// `at` is 16 initialised bytes.
+    pub(super) unsafe fn read(at: NonNull<u8>) -> Word {
+        // SAFETY: as the caller promises.
+        unsafe { at.cast::<Word>().read_unaligned() }
+    }
+    /// # Safety
+    /// `at` is 16 bytes that nobody else touches.
+    pub(super) unsafe fn write(at: NonNull<u8>, word: Word) {
+        // SAFETY: as the caller promises.
+        unsafe { at.cast::<Word>().write_unaligned(word) }
+    }
+    pub(super) const fn of(bytes: &'static Bytes) -> Word {
+        Word::from_ne_bytes(*bytes)
+    }
+    /// The bits in which `a` differs from `b`, and those of `others`.
+    pub(super) const fn differs(a: Word, b: Word, others: Word) -> Word {
+        others | (a ^ b)
+    }
+    pub(super) const fn is(word: Word, bytes: &'static Bytes) -> bool {
+        word == of(bytes)
+    }
 }
 
 /// Bytes that are poisoned of a block for `layout`: not fewer than a word's.
@@ -58,7 +151,6 @@ const fn poisoned(layout: Layout) -> usize {
 
 /// Blocks of more bytes are poisoned and looked at by calls of functions made for many.
 const SMALL: usize = 512;
-type Word = [u8; CANARY];
 
 /// # Safety
 /// `block` is a block for `padded(layout)` that nobody else touches.
@@ -71,14 +163,14 @@ pub(super) unsafe fn poison(block: NonNull<u8>, layout: Layout) {
             block.write_bytes(POISON_BYTE, size);
             return;
         }
-        // So that this does not become a call of `memset`, which costs more than a few stores.
-        let word: Word = core::hint::black_box([POISON_BYTE; CANARY]);
+        // Hidden from the compiler, which would make a call of `memset` of the loop.
+        let poison = word::of(core::hint::black_box(&POISON_WORD));
         let mut at = 0;
         while at + CANARY < size {
-            block.add(at).cast::<Word>().write(word);
+            word::write(block.add(at), poison);
             at += CANARY;
         }
-        block.add(size - CANARY).cast::<Word>().write(word);
+        word::write(block.add(size - CANARY), poison);
     }
 }
 
@@ -89,17 +181,17 @@ pub(super) unsafe fn poison(block: NonNull<u8>, layout: Layout) {
 #[inline(always)]
 pub(super) unsafe fn written_after_free(block: NonNull<u8>, layout: Layout) -> Option<usize> {
     let size = poisoned(layout);
-    const CLEAN: u128 = u128::from_ne_bytes([POISON_BYTE; CANARY]);
+    let poison = word::of(&POISON_WORD);
     // SAFETY: as the caller promises; initialised by `poison`. The last word overlaps the one before it.
     unsafe {
-        let word = |at| u128::from_ne_bytes(block.add(at).cast::<Word>().read()) ^ CLEAN;
-        let mut differs = word(size - CANARY);
+        let nothing = word::of(&[0; CANARY]);
+        let mut seen = word::differs(word::read(block.add(size - CANARY)), poison, nothing);
         let mut at = 0;
         while at + CANARY < size {
-            differs |= word(at);
+            seen = word::differs(word::read(block.add(at)), poison, seen);
             at += CANARY;
         }
-        if differs == 0 {
+        if word::is(seen, &[0; CANARY]) {
             return None;
         }
         first_written(core::slice::from_raw_parts(block.as_ptr(), size))

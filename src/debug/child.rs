@@ -5,8 +5,16 @@ use core::ptr::NonNull;
 
 use super::block;
 
+/// How many ways there are.
+pub(super) const WAYS: usize = 3;
+
+/// Gives a block back to the child that `child` points to.
+pub(super) type Release = unsafe fn(child: *const (), block: NonNull<u8>, layout: Layout);
+
 /// How blocks come from an `A` and go back. Layouts are never empty here: they are padded.
 pub(super) trait Way<A> {
+    /// Tells ways apart, below [`WAYS`].
+    const NUMBER: u8;
     /// Whether who calls may be unwound through.
     const MAY_UNWIND: bool;
 
@@ -22,16 +30,15 @@ pub(super) trait Way<A> {
 /// # Safety
 /// As for [`Way::give`]; `child` points to the `A` that the block is of.
 pub(super) unsafe fn release<A, W: Way<A>>(child: *const (), block: NonNull<u8>, layout: Layout) {
-    if let Some(padded) = block::padded(layout) {
-        // SAFETY: passed on.
-        unsafe { W::give(&*child.cast::<A>(), block, padded) };
-    }
+    // SAFETY: passed on; the block was padded when it was taken.
+    unsafe { W::give(&*child.cast::<A>(), block, block::padded_before(layout)) };
 }
 
 /// Through `GlobalAlloc`.
 pub(super) struct AsGlobal;
 
 impl<A: GlobalAlloc> Way<A> for AsGlobal {
+    const NUMBER: u8 = 0;
     const MAY_UNWIND: bool = false;
 
     #[inline]
@@ -47,22 +54,23 @@ impl<A: GlobalAlloc> Way<A> for AsGlobal {
     }
 }
 
-/// `implement_way!(name, api)`: through the `Allocator` of `api`.
+/// `implement_way!(name, number, api)`: through the `Allocator` of `api`.
 macro_rules! implement_way {
-    ($(#[$doc:meta])* $name:ident, $api:ident) => {
+    ($(#[$doc:meta])* $name:ident, $number:literal, $api:ident) => {
         $(#[$doc])*
         pub(super) struct $name;
 
         impl<A: $api::alloc::Allocator> Way<A> for $name {
+            const NUMBER: u8 = $number;
             const MAY_UNWIND: bool = true;
 
-            #[inline]
+            #[inline(always)]
             fn take(child: &A, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
                 let made = if zeroed { child.allocate_zeroed(layout) } else { child.allocate(layout) };
                 Some(made.ok()?.cast())
             }
 
-            #[inline]
+            #[inline(always)]
             unsafe fn give(child: &A, block: NonNull<u8>, layout: Layout) {
                 // SAFETY: passed on.
                 unsafe { child.deallocate(block, layout) };
@@ -73,10 +81,10 @@ macro_rules! implement_way {
 
 implement_way! {
     /// Through the `Allocator` of allocator-api2 0.2.
-    AsAllocator02, allocator_api2_02
+    AsAllocator02, 1, allocator_api2_02
 }
 #[cfg(feature = "allocator-api2-04")]
 implement_way! {
     /// Through the `Allocator` of allocator-api2 0.4.
-    AsAllocator04, allocator_api2_04
+    AsAllocator04, 2, allocator_api2_04
 }

@@ -10,8 +10,8 @@ mod block;
 mod child;
 mod deliver;
 mod private;
-mod registry;
 mod record;
+mod registry;
 mod report;
 mod shadow;
 mod shard;
@@ -26,9 +26,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use self::child::{Way, release};
 use self::deliver::deliver;
 use self::private::Private;
-pub use self::report::{Misuse, Policy, Report};
 use self::record::{Entry, Gone, Made, State};
-use self::table::{Freed, Table};
+pub use self::report::{Misuse, Policy, Report};
+use self::table::{Freed, Quick, Table};
 pub use self::trace::{Event, Trace};
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 
@@ -132,7 +132,7 @@ pub struct Mark(u32);
 
 /// A block that is allocated, and by the program.
 fn leak(entry: &Entry) -> Option<Report> {
-    (entry.state == State::Live && !entry.is_ours).then(|| entry.report(Misuse::Leak, None))
+    (entry.state == State::Live && !entry.is_ours()).then(|| entry.report(Misuse::Leak, None))
 }
 
 impl<A> fmt::Debug for Debug<A> {
@@ -337,13 +337,12 @@ impl<A> Debug<A> {
     /// Gives what left the books to the child.
     ///
     /// # Safety
-    /// `gone` was taken off this allocator's table.
-    #[inline(always)]
-    unsafe fn release(&self, gone: Gone) {
-        let Gone { block, layout, release } = gone;
-        // SAFETY: (D1) the child's block, which nobody has any more: `release` is for this child and this
-        // way.
-        unsafe { release(ptr::from_ref(&self.child).cast(), block, layout) };
+    /// `gone` was taken off the table, which is this allocator's.
+    #[cold]
+    unsafe fn release(&self, table: &Table, gone: Gone) {
+        let Gone { block, layout, way } = gone;
+        // SAFETY: (D1) the child's block, which nobody has any more, and the way that it came.
+        unsafe { table.release(way)(ptr::from_ref(&self.child).cast(), block, layout) };
     }
 
     /// Says what was found, if anything was.
@@ -373,7 +372,7 @@ impl<A> Debug<A> {
     }
 
     /// A block for `layout`.
-    #[inline]
+    #[inline(always)]
     fn take<W: Way<A>>(&self, layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
         let padded = block::padded(layout)?;
         let table = match self.books() {
@@ -385,32 +384,82 @@ impl<A> Debug<A> {
             block,
             layout,
             by: self.event(),
-            release: release::<A, W>,
+            way: W::NUMBER,
             epoch: self.epoch.load(Ordering::Relaxed),
             is_ours: trace::is_looking_up(),
         };
-        // SAFETY: the child's block for the padded layout, nobody else's.
+        // SAFETY: the child's block for the padded layout, nobody else's; the way is this one's.
         unsafe {
             block::guard(block, layout);
-            if !table.insert(made) {
-                release::<A, W>(ptr::from_ref(&self.child).cast(), block, layout);
-                return None;
-            }
+            table.set_release(W::NUMBER, release::<A, W>);
         }
-        Some(block)
+        match table.insert_quickly(made) {
+            Ok(()) => Some(block),
+            Err(made) => self.enter(table, made),
+        }
+    }
+
+    /// Enters a block in the books. `None`, and the block is the child's again, when there is no memory for
+    /// that.
+    #[cold]
+    #[inline(never)]
+    fn enter(&self, table: &Table, made: Made) -> Option<NonNull<u8>> {
+        let Made { block, layout, way, .. } = made;
+        if table.insert(made) {
+            return Some(block);
+        }
+        // SAFETY: the child's, just taken, for this way.
+        unsafe { self.release(table, Gone { block, layout, way }) };
+        None
     }
 
     /// Frees a block, or says why not.
     ///
     /// # Safety
     /// The caller gives up `block`, if that is a block of this allocator.
-    #[inline]
+    #[inline(always)]
     unsafe fn give<W: Way<A>>(&self, block: NonNull<u8>, layout: Layout) {
+        if self.settings.frames == 0
+            && let Some(table) = self.books()
+        {
+            let (address, share) = (block.addr().get(), self.settings.quarantine);
+            // SAFETY: passed on; what comes back was just taken off the table.
+            match unsafe { table.free_quickly(address, layout, share, trace::this_thread()) } {
+                Some(Quick::Held) => return,
+                Some(Quick::Evicted(gone)) if gone.way == W::NUMBER => {
+                    // SAFETY: (D1) the child's block, which nobody has any more, and came that way.
+                    return unsafe { W::give(&self.child, gone.block, block::padded_before(gone.layout)) };
+                }
+                // SAFETY: as above.
+                Some(Quick::Evicted(gone)) => return unsafe { self.release(table, gone) },
+                Some(Quick::Rest(shard)) => return self.give_rest(table, shard, W::MAY_UNWIND),
+                None => {}
+            }
+        }
+        // SAFETY: passed on.
+        unsafe { self.give_slowly(block, layout, W::MAY_UNWIND) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_rest(&self, table: &Table, shard: u16, may_unwind: bool) {
+        let mut found = Vec::new_in(Private);
+        self.settle(table, shard, &mut found);
+        self.tell(found, may_unwind);
+    }
+
+    /// [`give`](Self::give), whatever there is to it.
+    ///
+    /// # Safety
+    /// As for `give`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_slowly(&self, block: NonNull<u8>, layout: Layout, may_unwind: bool) {
         let Some(table) = self.books().or_else(|| self.open_books()) else { return };
         let mut found = Vec::new_in(Private);
         // SAFETY: passed on.
         unsafe { self.retire(table, block, layout, true, &mut found) };
-        self.tell(found, W::MAY_UNWIND);
+        self.tell(found, may_unwind);
     }
 
     /// Frees a block, into the quarantine or to the child. What leaves the quarantine for it goes to the
@@ -418,7 +467,6 @@ impl<A> Debug<A> {
     ///
     /// # Safety
     /// As for [`give`](Self::give).
-    #[inline(always)]
     unsafe fn retire(
         &self,
         table: &Table,
@@ -431,9 +479,9 @@ impl<A> Debug<A> {
         // SAFETY: passed on; what comes back was just taken off the table.
         unsafe {
             match table.free(block.addr().get(), layout, share, evicts, self.event(), found) {
-                Freed::Released(gone) => self.release(gone),
+                Freed::Released(gone) => self.release(table, gone),
                 Freed::Held(Some(gone), has_more) => {
-                    self.release(gone);
+                    self.release(table, gone);
                     if let Some(shard) = has_more {
                         self.settle(table, shard, found);
                     }
@@ -449,7 +497,7 @@ impl<A> Debug<A> {
     fn settle(&self, table: &Table, shard: u16, found: &mut Vec<Report, Private>) {
         while let Some(gone) = table.evict(shard, self.settings.quarantine, found) {
             // SAFETY: just taken off the table.
-            unsafe { self.release(gone) };
+            unsafe { self.release(table, gone) };
         }
     }
 
@@ -508,7 +556,7 @@ impl<A> Drop for Debug<A> {
         let mut found = Vec::new_in(Private);
         while let Some(gone) = table.evict_any(&mut found) {
             // SAFETY: just taken off the table.
-            unsafe { self.release(gone) };
+            unsafe { self.release(&table, gone) };
         }
         found.extend(table.collect(leak));
         drop(table);

@@ -8,9 +8,6 @@ use super::block;
 use super::report::{Misuse, Report};
 use super::trace::{Event, Trace};
 
-/// Gives a block back to the child that `child` points to.
-pub(super) type Release = unsafe fn(child: *const (), block: NonNull<u8>, layout: Layout);
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// No block has this record.
@@ -32,10 +29,10 @@ pub(super) struct Record {
 /// (D1) The block's memory, `padded(layout)`, is the child's as long as its state is live or held.
 pub(super) struct Entry {
     pub(super) state: State,
-    /// The alignment's power of two.
+    /// The alignment's power of two, and [`OURS`].
     align: u8,
-    /// Allocated for a report: nobody's leak.
-    pub(super) is_ours: bool,
+    /// Through which trait it came: [`Way::NUMBER`](super::child::Way::NUMBER).
+    way: u8,
     pub(super) epoch: u32,
     allocating_thread: u32,
     freeing_thread: u32,
@@ -43,21 +40,20 @@ pub(super) struct Entry {
     size: usize,
     allocated_from: Option<Trace>,
     freed_from: Option<Trace>,
-    pub(super) release: Release,
     /// The next one in the queue, or of those that are unused.
     pub(super) next: Option<NonNull<Record>>,
 }
 
-const _: () = assert!(size_of::<Record>() <= 128);
-
-unsafe fn release_nothing(_child: *const (), _block: NonNull<u8>, _layout: Layout) {}
+/// Allocated for a report: nobody's leak. A bit beside the alignment, so that a record is one line.
+const OURS: u8 = 0x80;
+const _: () = assert!(size_of::<Record>() == 64);
 
 impl Record {
     pub(super) fn unused(shard: u16, next: Option<NonNull<Self>>) -> Self {
         let entry = Entry {
             state: State::Unused,
             align: 0,
-            is_ours: false,
+            way: 0,
             epoch: 0,
             allocating_thread: 0,
             freeing_thread: 0,
@@ -65,7 +61,6 @@ impl Record {
             size: 0,
             allocated_from: None,
             freed_from: None,
-            release: release_nothing,
             next,
         };
         Self { shard, entry: UnsafeCell::new(entry) }
@@ -91,7 +86,7 @@ pub(super) struct Made {
     pub(super) block: NonNull<u8>,
     pub(super) layout: Layout,
     pub(super) by: Event,
-    pub(super) release: Release,
+    pub(super) way: u8,
     pub(super) epoch: u32,
     pub(super) is_ours: bool,
 }
@@ -100,7 +95,7 @@ pub(super) struct Made {
 pub(super) struct Gone {
     pub(super) block: NonNull<u8>,
     pub(super) layout: Layout,
-    pub(super) release: Release,
+    pub(super) way: u8,
 }
 
 impl Entry {
@@ -108,13 +103,12 @@ impl Entry {
     #[inline(always)]
     pub(super) fn begin(&mut self, made: Made) {
         self.state = State::Live;
-        self.align = made.layout.align().trailing_zeros() as u8;
-        self.is_ours = made.is_ours;
+        self.align = made.layout.align().trailing_zeros() as u8 | if made.is_ours { OURS } else { 0 };
         self.epoch = made.epoch;
         self.allocating_thread = made.by.thread as u32;
         self.block = made.block;
         self.size = made.layout.size();
-        self.release = made.release;
+        self.way = made.way;
         if made.by.trace.is_some() {
             self.allocated_from = made.by.trace;
         }
@@ -127,7 +121,7 @@ impl Entry {
         if self.allocated_from.is_some() || self.freed_from.is_some() {
             self.forget_traces();
         }
-        Gone { block: self.block, layout: self.layout(), release: self.release }
+        Gone { block: self.block, layout: self.layout(), way: self.way }
     }
 
     #[cold]
@@ -149,7 +143,11 @@ impl Entry {
     #[inline(always)]
     pub(super) fn layout(&self) -> Layout {
         // SAFETY: from a layout's own size and alignment; with 0 and 1 before the first.
-        unsafe { Layout::from_size_align_unchecked(self.size, 1 << self.align) }
+        unsafe { Layout::from_size_align_unchecked(self.size, 1 << (self.align & !OURS)) }
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.align & OURS != 0
     }
 
     #[inline(always)]
@@ -165,7 +163,8 @@ impl Entry {
 
     #[cold]
     pub(super) fn report(&self, misuse: Misuse, noticed: Option<Event>) -> Report {
-        let event = |thread: u32, trace: &Option<Trace>| Event { thread: thread.into(), trace: trace.clone() };
+        let event =
+            |thread: u32, trace: &Option<Trace>| Event { thread: thread.into(), trace: trace.clone() };
         let is_held = self.state == State::Held;
         Report {
             misuse,

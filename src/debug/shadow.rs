@@ -104,6 +104,19 @@ impl Shadow {
         Ok(NonNull::new(before))
     }
 
+    /// Enters the record of an address where there is a word for it, and none in it. False otherwise.
+    #[inline(always)]
+    pub(super) fn set_quickly(&self, address: usize, record: NonNull<Record>) -> bool {
+        match self.find(address) {
+            // ORDER: as in `set`.
+            Some(word) if word.load(Ordering::Relaxed).is_null() => {
+                word.store(record.as_ptr(), Ordering::Release);
+                true
+            }
+            _ => false,
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn make(&self, address: usize) -> Option<&AtomicPtr<Record>> {

@@ -25,6 +25,15 @@ pub(super) enum Freed {
     Refused,
 }
 
+/// What became of a block that was freed in the usual way.
+pub(super) enum Quick {
+    Held,
+    /// This one left the quarantine for it.
+    Evicted(Gone),
+    /// Something else has to be done, at this shard: what leaves the quarantine is not as it should be.
+    Rest(u16),
+}
+
 pub(super) struct Shard {
     number: u16,
     unused: Option<NonNull<Record>>,
@@ -54,14 +63,7 @@ fn prefetch<T>(at: NonNull<T>) {
 
 impl Shard {
     pub(super) fn new(number: u16) -> Self {
-        Self {
-            number,
-            unused: None,
-            first: None,
-            last: None,
-            held: 0,
-            slabs: Vec::new_in(Private),
-        }
+        Self { number, unused: None, first: None, last: None, held: 0, slabs: Vec::new_in(Private) }
     }
 
     /// # Safety
@@ -109,6 +111,20 @@ impl Shard {
         Ok(before)
     }
 
+    /// [`insert`](Self::insert) where everything is there for it. `Err` otherwise.
+    #[inline(always)]
+    pub(super) fn insert_quickly(&mut self, shadow: &Shadow, made: Made) -> Result<(), Made> {
+        let Some(record) = self.unused else { return Err(made) };
+        if !shadow.set_quickly(made.block.addr().get(), record) {
+            return Err(made);
+        }
+        // SAFETY: one of ours.
+        let entry = unsafe { self.entry(record) };
+        self.unused = entry.next;
+        entry.begin(made);
+        Ok(())
+    }
+
     /// Forgets the block of a record whose address the child has given out again.
     ///
     /// # Safety
@@ -127,9 +143,7 @@ impl Shard {
     fn recycle(&mut self, record: NonNull<Record>) {
         // SAFETY: (D3) one of ours, as every caller's.
         let entry = unsafe { self.entry(record) };
-        entry.end();
-        entry.next = self.unused;
-        self.unused = Some(record);
+        self.take_back(entry, record);
     }
 
     /// What `f` says of the block at `address`, if it has that record.
@@ -147,12 +161,97 @@ impl Shard {
         entry.is_of(address).then(|| f(entry))
     }
 
+    /// Frees the block at `address` where that is what is usual: nothing is wrong with it, and one block at most
+    /// leaves the quarantine. `None` otherwise, and nothing has changed.
+    ///
+    /// # Safety
+    /// One of this shard's records. The caller gives up the block, if there is one.
+    #[inline(always)]
+    pub(super) unsafe fn free_quickly(
+        &mut self,
+        shadow: &Shadow,
+        record: NonNull<Record>,
+        address: usize,
+        given: Layout,
+        share: usize,
+        by: u32,
+    ) -> Option<Quick> {
+        // SAFETY: passed on.
+        let entry = unsafe { self.entry(record) };
+        let size = block::footprint(given);
+        if entry.state != State::Live || entry.address() != address || entry.layout() != given {
+            return None;
+        }
+        // SAFETY: (D1), and the caller has given the block up.
+        unsafe {
+            if block::overwritten(entry.block, given).is_some() {
+                return None;
+            }
+            if size > share {
+                shadow.clear(address, record);
+                return Some(Quick::Evicted(self.take_back(entry, record)));
+            }
+            block::poison(entry.block, given);
+        }
+        entry.hold(Event { thread: by.into(), trace: None });
+        self.push(entry, record, size);
+        if self.held <= share {
+            return Some(Quick::Held);
+        }
+        Some(self.evict_quickly(shadow))
+    }
+
+    #[inline(always)]
+    fn push(&mut self, entry: &mut Entry, record: NonNull<Record>, size: usize) {
+        entry.next = None;
+        match self.last.replace(record) {
+            // SAFETY: one of ours.
+            Some(last) => unsafe { self.entry(last) }.next = Some(record),
+            None => self.first = Some(record),
+        }
+        self.held += size;
+    }
+
+    /// Takes the oldest block out of the quarantine, unless something is wrong with it.
+    #[inline(always)]
+    fn evict_quickly(&mut self, shadow: &Shadow) -> Quick {
+        let rest = Quick::Rest(self.number);
+        let Some(record) = self.first else { return rest };
+        // SAFETY: one of ours.
+        let entry = unsafe { self.entry(record) };
+        // The only one is the one just freed.
+        let Some(next) = entry.next else { return rest };
+        let layout = entry.layout();
+        // SAFETY: (D2) held, hence poisoned.
+        if entry.state != State::Held || unsafe { block::written_after_free(entry.block, layout) }.is_some() {
+            return rest;
+        }
+        self.first = Some(next);
+        self.held -= block::footprint(layout);
+        // SAFETY: one of ours.
+        let next = unsafe { self.entry(next) };
+        // It is the next one to be looked at, and its line is here: the call before this one asked for it.
+        prefetch(next.block);
+        if let Some(after) = next.next {
+            prefetch(after);
+        }
+        shadow.clear(entry.address(), record);
+        Quick::Evicted(self.take_back(entry, record))
+    }
+
+    #[inline(always)]
+    fn take_back(&mut self, entry: &mut Entry, record: NonNull<Record>) -> Gone {
+        let gone = entry.end();
+        entry.next = self.unused;
+        self.unused = Some(record);
+        gone
+    }
+
     /// Frees the block at `address`, into the quarantine if `share` bytes of that suffice; one block leaves
     /// for it if it `evicts` and there are more. What is wrong with the block is told to `found`.
     ///
     /// # Safety
     /// One of this shard's records. The caller gives up the block, if there is one.
-    #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "what a free is about")]
     pub(super) unsafe fn free(
         &mut self,
@@ -169,7 +268,8 @@ impl Shard {
         let entry = unsafe { self.entry(record) };
         let layout = entry.layout();
         let is_live = entry.state == State::Live && entry.address() == address;
-        if !is_live || layout != given || entry.damage().is_some() {
+        // SAFETY: (D1) live, and guarded by `take`.
+        if !is_live || layout != given || unsafe { block::overwritten(entry.block, layout) }.is_some() {
             say_what_is_wrong(entry, address, given, &now, found);
             if !is_live {
                 return Freed::Refused;
@@ -178,20 +278,12 @@ impl Shard {
         let size = block::footprint(layout);
         if size > share {
             shadow.clear(address, record);
-            let gone = Gone { block: entry.block, layout, release: entry.release };
-            self.recycle(record);
-            return Freed::Released(gone);
+            return Freed::Released(self.take_back(entry, record));
         }
         // SAFETY: (D1), and the caller has given the block up.
         unsafe { block::poison(entry.block, layout) };
         entry.hold(now);
-        entry.next = None;
-        match self.last.replace(record) {
-            // SAFETY: one of ours.
-            Some(last) => unsafe { self.entry(last) }.next = Some(record),
-            None => self.first = Some(record),
-        }
-        self.held += size;
+        self.push(entry, record, size);
         if !evicts || self.held <= share {
             return Freed::Held(None, None);
         }
@@ -200,7 +292,6 @@ impl Shard {
     }
 
     /// Takes the oldest block out of the quarantine while that has more than `share` bytes.
-    #[inline(always)]
     pub(super) fn evict(
         &mut self,
         shadow: &Shadow,
@@ -212,19 +303,8 @@ impl Shard {
             // SAFETY: one of ours.
             let entry = unsafe { self.entry(record) };
             self.first = entry.next;
-            match entry.next {
-                // SAFETY: one of ours.
-                Some(next) => unsafe {
-                    let next = next.as_ref().entry();
-                    // It is the next one to be looked at, and its line is here: the free before this one has
-                    // asked for it.
-                    prefetch(next.block);
-                    prefetch(next.block.add(64));
-                    if let Some(after) = next.next {
-                        prefetch(after);
-                    }
-                },
-                None => self.last = None,
+            if entry.next.is_none() {
+                self.last = None;
             }
             let size = block::footprint(entry.layout());
             self.held -= size;
@@ -232,14 +312,12 @@ impl Shard {
                 self.recycle(record);
                 continue;
             }
-            if let Some(misuse) = entry.damage() {
-                say(entry, misuse, found);
+            // SAFETY: (D2) poisoned.
+            if let Some(offset) = unsafe { block::written_after_free(entry.block, entry.layout()) } {
+                say(entry, Misuse::UseAfterFree { offset }, found);
             }
             shadow.clear(entry.address(), record);
-            let gone = entry.end();
-            entry.next = self.unused;
-            self.unused = Some(record);
-            return Some(gone);
+            return Some(self.take_back(entry, record));
         }
         None
     }

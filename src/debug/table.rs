@@ -8,16 +8,17 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use std::alloc::System;
 
+use super::child::{Release, WAYS};
 use super::private::Private;
 use super::record::{Entry, Gone, Made, Record};
 use super::report::Report;
-pub(super) use super::shard::Freed;
-use super::shard::{Shard, unknown};
 use super::shadow::Shadow;
+pub(super) use super::shard::{Freed, Quick};
+use super::shard::{Shard, unknown};
 use super::trace::Event;
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 use crate::sync::barriers_work;
-use crate::threads::{Biased, thread_index};
+use crate::threads::{Biased, Entered, thread_index};
 
 /// Threads that have a shard of their own at a time. Further ones share the last, which has no owner.
 const SHARDS: usize = 256;
@@ -30,6 +31,8 @@ pub(super) struct Table {
     /// Made when a thread first allocates.
     shards: [AtomicPtr<Biased<Shard>>; SHARDS],
     shadow: Shadow,
+    /// By way: a [`Release`] once a block came that way.
+    releases: [AtomicPtr<()>; WAYS],
 }
 
 /// Who is at the books. A thread's own shard needs no lock.
@@ -49,6 +52,29 @@ impl Table {
             let made = System.alloc_zeroed(Layout::new::<Self>()).cast::<Self>();
             (!made.is_null()).then(|| Box::from_raw_in(made, Private))
         }
+    }
+
+    /// Says how blocks that come by a way go back.
+    ///
+    /// # Safety
+    /// It is always the same for that way.
+    #[inline(always)]
+    pub(super) unsafe fn set_release(&self, way: u8, release: Release) {
+        let known = &self.releases[usize::from(way) % WAYS];
+        // ORDER: Relaxed; the function was there before.
+        if known.load(Ordering::Relaxed).is_null() {
+            known.store(release as *mut (), Ordering::Relaxed);
+        }
+    }
+
+    /// How blocks that came by that way go back.
+    ///
+    /// # Safety
+    /// A block came that way.
+    pub(super) unsafe fn release(&self, way: u8) -> Release {
+        let release = self.releases[usize::from(way) % WAYS].load(Ordering::Relaxed);
+        // SAFETY: set before the block was entered, which happens before it is taken out.
+        unsafe { core::mem::transmute::<*mut (), Release>(release) }
     }
 
     #[inline(always)]
@@ -72,14 +98,14 @@ impl Table {
         self.shard(number)
     }
 
-    /// Runs `f` at the shard of that number, where `own` is the calling thread's.
+    /// Goes to the shard of that number, where `own` is the calling thread's.
     #[inline(always)]
-    fn at<R>(shard: &Biased<Shard>, number: usize, own: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+    fn enter(shard: &Biased<Shard>, number: usize, own: usize) -> Entered<'_, Shard> {
         if number == own && own != COMMON {
             // SAFETY: (B1) the number is this thread's, until it ends.
-            unsafe { shard.own(f) }
+            unsafe { shard.own() }
         } else {
-            visit(shard, f)
+            shard.visit()
         }
     }
 
@@ -94,13 +120,56 @@ impl Table {
                 None => return false,
             },
         };
-        match Self::at(shard, own, own, |shard| shard.insert(&self.shadow, made)) {
+        let before = Self::enter(shard, own, own).with(|shard| shard.insert(&self.shadow, made));
+        match before {
             Ok(None) => true,
             Ok(Some(before)) => {
                 self.lose(before);
                 true
             }
             Err(()) => false,
+        }
+    }
+
+    /// [`insert`](Self::insert) where that takes no more than a few instructions. `Err` otherwise.
+    #[inline(always)]
+    pub(super) fn insert_quickly(&self, made: Made) -> Result<(), Made> {
+        let Some(own) = thread_index() else { return Err(made) };
+        if own >= COMMON {
+            return Err(made);
+        }
+        let Some(shard) = self.shard(own) else { return Err(made) };
+        // SAFETY: (B1) the number is this thread's, until it ends.
+        match unsafe { shard.own_at_once() } {
+            Some(mut alone) => alone.with(|shard| shard.insert_quickly(&self.shadow, made)),
+            None => Err(made),
+        }
+    }
+
+    /// [`free`](Self::free) where that is what is usual. `None` otherwise, and nothing has changed.
+    ///
+    /// # Safety
+    /// The caller gives up the block at `address`, if there is one.
+    #[inline(always)]
+    pub(super) unsafe fn free_quickly(
+        &self,
+        address: usize,
+        given: Layout,
+        share: usize,
+        by: u32,
+    ) -> Option<Quick> {
+        let record = self.shadow.get(address)?;
+        // SAFETY: (D3).
+        let number = usize::from(unsafe { record.as_ref() }.shard());
+        if thread_index()? != number || number >= COMMON {
+            return None;
+        }
+        let shard = self.shard(number)?;
+        // SAFETY: (B1) the number is this thread's, until it ends. The rest is passed on.
+        unsafe {
+            shard
+                .own_at_once()?
+                .with(|shard| shard.free_quickly(&self.shadow, record, address, given, share, by))
         }
     }
 
@@ -111,7 +180,7 @@ impl Table {
         // SAFETY: (D3); the shard is the record's.
         unsafe {
             if let Some(shard) = self.shard(record.as_ref().shard().into()) {
-                shard.visit(|shard| shard.lose(record));
+                shard.visit().with(|shard| shard.lose(record));
             }
         }
     }
@@ -129,7 +198,7 @@ impl Table {
     pub(super) fn read<R>(&self, address: usize, f: impl FnOnce(&Entry) -> R) -> Option<R> {
         let (record, number, shard) = self.find(address)?;
         // SAFETY: the shard is the record's.
-        Self::at(shard, number, own_number(), |shard| unsafe { shard.read(record, address, f) })
+        Self::enter(shard, number, own_number()).with(|shard| unsafe { shard.read(record, address, f) })
     }
 
     /// Frees a block, into its shard's quarantine if `share` bytes of that suffice; one block leaves for it
@@ -152,7 +221,7 @@ impl Table {
             return Freed::Refused;
         };
         // SAFETY: the shard is the record's; the rest is passed on.
-        Self::at(shard, number, own_number(), |shard| unsafe {
+        Self::enter(shard, number, own_number()).with(|shard| unsafe {
             shard.free(&self.shadow, record, address, given, share, evicts, now, found)
         })
     }
@@ -161,30 +230,23 @@ impl Table {
     /// `share` bytes.
     pub(super) fn evict(&self, number: u16, share: usize, found: &mut Vec<Report, Private>) -> Option<Gone> {
         let shard = self.shard(number.into())?;
-        Self::at(shard, number.into(), own_number(), |shard| shard.evict(&self.shadow, share, found))
+        Self::enter(shard, number.into(), own_number()).with(|shard| shard.evict(&self.shadow, share, found))
     }
 
     /// Takes a block out of a quarantine while there is one.
     pub(super) fn evict_any(&self, found: &mut Vec<Report, Private>) -> Option<Gone> {
         let mut shards = (0..SHARDS).filter_map(|number| self.shard(number));
-        shards.find_map(|shard| shard.visit(|shard| shard.evict(&self.shadow, 0, found)))
+        shards.find_map(|shard| shard.visit().with(|shard| shard.evict(&self.shadow, 0, found)))
     }
 
     /// What `f` makes of the blocks, all of them.
     pub(super) fn collect(&self, mut f: impl FnMut(&Entry) -> Option<Report>) -> Vec<Report, Private> {
         let mut found = Vec::new_in(Private);
         for shard in (0..SHARDS).filter_map(|number| self.shard(number)) {
-            shard.visit(|shard| shard.each(|entry| found.extend(f(entry))));
+            shard.visit().with(|shard| shard.each(|entry| found.extend(f(entry))));
         }
         found
     }
-}
-
-/// Another thread's shard.
-#[cold]
-#[inline(never)]
-fn visit<R>(shard: &Biased<Shard>, f: impl FnOnce(&mut Shard) -> R) -> R {
-    shard.visit(f)
 }
 
 impl Drop for Table {

@@ -9,7 +9,7 @@ use crate::threads::os_thread_id;
 
 thread_local! {
     /// This thread's number, 0 when it has not been asked for yet.
-    static THREAD: Cell<u64> = const { Cell::new(0) };
+    static THREAD: Cell<u32> = const { Cell::new(0) };
     /// Names of functions are being looked up: what is allocated for that is ours.
     static LOOKING_UP: Cell<bool> = const { Cell::new(false) };
 }
@@ -18,6 +18,22 @@ thread_local! {
 #[inline]
 pub(super) fn is_looking_up() -> bool {
     LOOKING_UP.get()
+}
+
+/// This thread's number in the operating system.
+#[inline(always)]
+pub(super) fn this_thread() -> u32 {
+    match THREAD.get() {
+        0 => ask_for_thread(),
+        thread => thread,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ask_for_thread() -> u32 {
+    THREAD.set(os_thread_id() as u32);
+    THREAD.get()
 }
 
 /// Something that happened to a block: which thread did it, and from where.
@@ -35,14 +51,9 @@ pub struct Event {
 }
 
 impl Event {
-    #[inline]
+    #[inline(always)]
     pub(super) fn now(frames: usize) -> Self {
-        let mut thread = THREAD.get();
-        if thread == 0 {
-            thread = os_thread_id();
-            THREAD.set(thread);
-        }
-        Self { thread, trace: if frames == 0 { None } else { Trace::capture(frames) } }
+        Self { thread: this_thread().into(), trace: if frames == 0 { None } else { Trace::capture(frames) } }
     }
 }
 

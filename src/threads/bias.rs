@@ -6,7 +6,9 @@
 //! of the process. From then on the owner takes the lock, too, and after some calls that nobody else came
 //! between opens the way again. Where there is no such barrier everybody takes the lock.
 
-use crate::sync::{AtomicBool, Lock, Ordering, Site, UnsafeCell, at, barrier_of_all, barrier_of_one};
+use crate::sync::{
+    AtomicBool, Lock, MutexGuard, Ordering, Site, UnsafeCell, at, barrier_of_all, barrier_of_one,
+};
 
 /// Calls of the owner's under the lock, with nobody between them, before the way without it opens again:
 /// what closing it costs the others (some 0.5 to 5 µs) should be small beside what they save.
@@ -34,14 +36,12 @@ pub(crate) struct Biased<T> {
 unsafe impl<T: Send> Sync for Biased<T> {}
 
 /// The owner, at the value without the lock.
-struct Busy<'b>(&'b AtomicBool);
+pub(crate) struct Alone<'b, T>(&'b Biased<T>);
 
-impl Drop for Busy<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // ORDER: Release, pairs with the Acquire in `visit`; publishes what the owner did to the value.
-        self.0.store(false, at(Site::BiasLeave, Ordering::Release));
-    }
+/// Somebody at the value, who uses it through [`with`](Self::with) and does not come back meanwhile.
+pub(crate) enum Entered<'b, T> {
+    Alone(Alone<'b, T>),
+    Locked(&'b Biased<T>, MutexGuard<'b, u32>),
 }
 
 impl<T> Biased<T> {
@@ -56,58 +56,96 @@ impl<T> Biased<T> {
         }
     }
 
-    /// The owner's way. `f` does not come back here.
+    /// The owner's way.
     ///
     /// # Safety
     /// One thread at a time calls this, and what an owner did happens before what the next one does.
     #[inline(always)]
-    pub(crate) unsafe fn own<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) unsafe fn own(&self) -> Entered<'_, T> {
+        // SAFETY: passed on.
+        match unsafe { self.own_at_once() } {
+            Some(alone) => Entered::Alone(alone),
+            None => self.own_locked(),
+        }
+    }
+
+    /// The owner's way, if it needs no lock.
+    ///
+    /// # Safety
+    /// As for [`own`](Self::own).
+    #[inline(always)]
+    pub(crate) unsafe fn own_at_once(&self) -> Option<Alone<'_, T>> {
         // ORDER: Relaxed; the barriers of both sides order it before the load.
         self.busy.store(true, Ordering::Relaxed);
         barrier_of_one();
-        let busy = Busy(&self.busy);
         // ORDER: Relaxed; it was set by this thread or before it became the owner, under the lock, which is
         // what shows this thread what visitors did before.
-        if self.open.load(Ordering::Relaxed) {
-            // SAFETY: (B1) busy, and open after that.
-            return self.value.with_mut(|value| f(unsafe { &mut *value }));
-        }
-        drop(busy);
-        self.own_locked(f)
+        let alone = Alone(self);
+        self.open.load(Ordering::Relaxed).then_some(alone)
     }
 
     #[cold]
     #[inline(never)]
-    fn own_locked<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+    fn own_locked(&self) -> Entered<'_, T> {
         let mut calls = self.calls.lock();
         *calls += 1;
-        // SAFETY: (B1) the lock is held; `open` was false, and only we set it, below.
-        let result = self.value.with_mut(|value| f(unsafe { &mut *value }));
         if *calls >= CALLS && self.may_open {
             *calls = 0;
+            // Whoever looks does so under the lock, which we keep until we are done.
             self.open.store(true, Ordering::Relaxed);
         }
-        result
+        Entered::Locked(self, calls)
     }
 
-    /// Anybody's way, the owner's too. `f` does not come back here.
+    /// Anybody's way, the owner's too.
     ///
     /// # Cost
     ///
     /// A lock, and a system call where the owner was there after the last visit.
-    pub(crate) fn visit<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn visit(&self) -> Entered<'_, T> {
         let mut calls = self.calls.lock();
         *calls = 0;
         if self.open.load(Ordering::Relaxed) {
             // ORDER: Relaxed; the barrier orders it before the load below.
             self.open.store(false, Ordering::Relaxed);
             barrier_of_all();
-            // ORDER: Acquire, pairs with the Release in `Busy`.
+            // ORDER: Acquire, pairs with the Release in `drop`.
             while self.busy.load(Ordering::Acquire) {
                 crate::sync::wait();
             }
         }
-        // SAFETY: (B1) the lock is held; who owns the value has left it, and does not find it open.
-        self.value.with_mut(|value| f(unsafe { &mut *value }))
+        Entered::Locked(self, calls)
+    }
+}
+
+impl<T> Alone<'_, T> {
+    /// Uses the value.
+    #[inline(always)]
+    pub(crate) fn with<R>(&mut self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: (B1) the owner is busy, and saw the way open after that.
+        self.0.value.with_mut(|value| f(unsafe { &mut *value }))
+    }
+}
+
+impl<T> Drop for Alone<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // ORDER: Release, pairs with the Acquire in `visit`; publishes what the owner did to the value.
+        self.0.busy.store(false, at(Site::BiasLeave, Ordering::Release));
+    }
+}
+
+impl<T> Entered<'_, T> {
+    /// Uses the value.
+    #[inline(always)]
+    pub(crate) fn with<R>(&mut self, f: impl FnOnce(&mut T) -> R) -> R {
+        match self {
+            Self::Alone(alone) => alone.with(f),
+            // SAFETY: (B1) the lock is held, the owner has left, and finds the way closed until the lock is
+            // free; or it is the owner who has the lock.
+            Self::Locked(biased, _lock) => biased.value.with_mut(|value| f(unsafe { &mut *value })),
+        }
     }
 }

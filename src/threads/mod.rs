@@ -12,14 +12,14 @@ mod orphans;
 mod record;
 
 #[cfg(any(feature = "allocator-api2-02", loom))]
-pub(crate) use bias::Biased;
-#[cfg(all(feature = "allocator-api2-02", not(loom)))]
-pub(crate) use binding::{os_thread_id, thread_index};
+pub(crate) use bias::{Biased, Entered};
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,
     lease_orphans, own_blocks,
 };
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use binding::{os_thread_id, thread_index};
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 pub(crate) use record::{ThreadRecord, ThreadState};
