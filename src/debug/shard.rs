@@ -30,7 +30,7 @@ pub(super) enum Quick {
     Held,
     /// This one left the quarantine for it.
     Evicted(Gone),
-    /// Something else has to be done, at this shard: what leaves the quarantine is not as it should be.
+    /// Something else has to be done, at this shard: more blocks leave, or one that is not as it should be.
     Rest(u16),
 }
 
@@ -198,7 +198,7 @@ impl Shard {
         if self.held <= share {
             return Some(Quick::Held);
         }
-        Some(self.evict_quickly(shadow))
+        Some(self.evict_quickly(shadow, share))
     }
 
     #[inline(always)]
@@ -212,9 +212,9 @@ impl Shard {
         self.held += size;
     }
 
-    /// Takes the oldest block out of the quarantine, unless something is wrong with it.
+    /// Takes the oldest block out of the quarantine, if that is enough and nothing is wrong with it.
     #[inline(always)]
-    fn evict_quickly(&mut self, shadow: &Shadow) -> Quick {
+    fn evict_quickly(&mut self, shadow: &Shadow, share: usize) -> Quick {
         let rest = Quick::Rest(self.number);
         let Some(record) = self.first else { return rest };
         // SAFETY: one of ours.
@@ -226,8 +226,12 @@ impl Shard {
         if entry.state != State::Held || unsafe { block::written_after_free(entry.block, layout) }.is_some() {
             return rest;
         }
+        let held = self.held - block::footprint(layout);
+        if held > share {
+            return rest;
+        }
         self.first = Some(next);
-        self.held -= block::footprint(layout);
+        self.held = held;
         // SAFETY: one of ours.
         let next = unsafe { self.entry(next) };
         // It is the next one to be looked at, and its line is here: the call before this one asked for it.
