@@ -14,7 +14,7 @@ macro_rules! implement_allocator {
         // SAFETY: blocks are the child's, longer than asked for, and stay until they are freed, whatever
         // happens to the handle; all handles to one allocator are equal.
         unsafe impl<A: $api::alloc::Allocator> $api::alloc::Allocator for &Debug<A> {
-            #[inline]
+            #[inline(always)]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, $api::alloc::AllocError> {
                 slice(self.take::<$way>(layout, false), layout).ok_or($api::alloc::AllocError)
             }
@@ -22,7 +22,7 @@ macro_rules! implement_allocator {
             fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, $api::alloc::AllocError> {
                 slice(self.take::<$way>(layout, true), layout).ok_or($api::alloc::AllocError)
             }
-            #[inline]
+            #[inline(always)]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 // SAFETY: passed on.
                 unsafe { self.give::<$way>(block, layout) }

@@ -132,7 +132,7 @@ pub struct Mark(u32);
 
 /// A block that is allocated, and by the program.
 fn leak(entry: &Entry) -> Option<Report> {
-    (entry.state == State::Live && !entry.is_ours()).then(|| entry.report(Misuse::Leak, None))
+    (entry.state() == State::Live && !entry.is_ours()).then(|| entry.report(Misuse::Leak, None))
 }
 
 impl<A> fmt::Debug for Debug<A> {
@@ -383,7 +383,7 @@ impl<A> Debug<A> {
         let made = Made {
             block,
             layout,
-            by: self.event(),
+            by: trace::this_thread(),
             way: W::NUMBER,
             epoch: self.epoch.load(Ordering::Relaxed),
             is_ours: trace::is_looking_up(),
@@ -393,19 +393,19 @@ impl<A> Debug<A> {
             block::guard(block, layout);
             table.set_release(W::NUMBER, release::<A, W>);
         }
-        match table.insert_quickly(made) {
-            Ok(()) => Some(block),
-            Err(made) => self.enter(table, made),
+        if self.settings.frames == 0 && table.insert_quickly(made) {
+            return Some(block);
         }
+        self.enter(table, made)
     }
 
     /// Enters a block in the books. `None`, and the block is the child's again, when there is no memory for
     /// that.
     #[cold]
     #[inline(never)]
-    fn enter(&self, table: &Table, made: Made) -> Option<NonNull<u8>> {
-        let Made { block, layout, way, .. } = made;
-        if table.insert(made) {
+    fn enter(&self, table: &Table, made: Made<u32>) -> Option<NonNull<u8>> {
+        let Made { block, layout, way, epoch, is_ours, .. } = made;
+        if table.insert(Made { block, layout, by: self.event(), way, epoch, is_ours }) {
             return Some(block);
         }
         // SAFETY: the child's, just taken, for this way.
@@ -518,7 +518,7 @@ impl<A> Debug<A> {
         // What there is to say is said before anything changes, since it may unwind.
         let mut found = Vec::new_in(Private);
         let look = |entry: &Entry| {
-            if entry.state != State::Live {
+            if entry.state() != State::Live {
                 return None;
             }
             let mismatch = (entry.layout() != old).then_some(Misuse::LayoutMismatch { given: old });

@@ -9,6 +9,7 @@ use super::report::{Misuse, Report};
 use super::trace::{Event, Trace};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(super) enum State {
     /// No block has this record.
     Unused,
@@ -28,11 +29,8 @@ pub(super) struct Record {
 
 /// (D1) The block's memory, `padded(layout)`, is the child's as long as its state is live or held.
 pub(super) struct Entry {
-    pub(super) state: State,
-    /// The alignment's power of two, and [`OURS`].
-    align: u8,
-    /// Through which trait it came: [`Way::NUMBER`](super::child::Way::NUMBER).
-    way: u8,
+    /// What is small, in one word: a processor waits where it reads together what was written in parts.
+    marks: Marks,
     pub(super) epoch: u32,
     allocating_thread: u32,
     freeing_thread: u32,
@@ -44,16 +42,47 @@ pub(super) struct Entry {
     pub(super) next: Option<NonNull<Record>>,
 }
 
-/// Allocated for a report: nobody's leak. A bit beside the alignment, so that a record is one line.
-const OURS: u8 = 0x80;
+/// From the lowest bits up: the state, the alignment's power of two, the [`Way`](super::child::Way), and whether the
+/// block was allocated for a report, so nobody's leak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Marks(u32);
+
+impl Marks {
+    #[inline(always)]
+    const fn of(state: State, layout: Layout, way: u8, is_ours: bool) -> Self {
+        Self(
+            state as u32 | layout.align().trailing_zeros() << 8 | (way as u32) << 16 | (is_ours as u32) << 24,
+        )
+    }
+    #[inline(always)]
+    const fn with(self, state: State) -> Self {
+        Self(self.0 & !0xff | state as u32)
+    }
+    #[inline(always)]
+    const fn state(self) -> State {
+        match self.0 & 0xff {
+            0 => State::Unused,
+            1 => State::Live,
+            2 => State::Held,
+            _ => State::Lost,
+        }
+    }
+    #[inline(always)]
+    const fn align(self) -> usize {
+        1 << (self.0 >> 8 & 0x3f)
+    }
+    #[inline(always)]
+    const fn way(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+}
+
 const _: () = assert!(size_of::<Record>() == 64);
 
 impl Record {
     pub(super) fn unused(shard: u16, next: Option<NonNull<Self>>) -> Self {
         let entry = Entry {
-            state: State::Unused,
-            align: 0,
-            way: 0,
+            marks: Marks::of(State::Unused, Layout::new::<()>(), 0, false),
             epoch: 0,
             allocating_thread: 0,
             freeing_thread: 0,
@@ -82,10 +111,11 @@ impl Record {
 }
 
 /// What is to be known of a block that was just allocated.
-pub(super) struct Made {
+#[derive(Clone, Copy)]
+pub(super) struct Made<By> {
     pub(super) block: NonNull<u8>,
     pub(super) layout: Layout,
-    pub(super) by: Event,
+    pub(super) by: By,
     pub(super) way: u8,
     pub(super) epoch: u32,
     pub(super) is_ours: bool,
@@ -101,27 +131,31 @@ pub(super) struct Gone {
 impl Entry {
     /// Writes down what is known of a new block. The record was unused.
     #[inline(always)]
-    pub(super) fn begin(&mut self, made: Made) {
-        self.state = State::Live;
-        self.align = made.layout.align().trailing_zeros() as u8 | if made.is_ours { OURS } else { 0 };
+    pub(super) fn begin(&mut self, made: Made<u32>) {
+        self.marks = Marks::of(State::Live, made.layout, made.way, made.is_ours);
         self.epoch = made.epoch;
-        self.allocating_thread = made.by.thread as u32;
+        self.allocating_thread = made.by;
         self.block = made.block;
         self.size = made.layout.size();
-        self.way = made.way;
-        if made.by.trace.is_some() {
-            self.allocated_from = made.by.trace;
-        }
+    }
+
+    pub(super) fn trace(&mut self, trace: Option<Trace>) {
+        self.allocated_from = trace;
+    }
+
+    pub(super) fn trace_free(&mut self, trace: Option<Trace>) {
+        self.freed_from = trace;
     }
 
     /// Ends what was begun. The record is unused then.
     #[inline(always)]
     pub(super) fn end(&mut self) -> Gone {
-        self.state = State::Unused;
+        let way = self.marks.way();
+        self.marks = self.marks.with(State::Unused);
         if self.allocated_from.is_some() || self.freed_from.is_some() {
             self.forget_traces();
         }
-        Gone { block: self.block, layout: self.layout(), way: self.way }
+        Gone { block: self.block, layout: self.layout(), way }
     }
 
     #[cold]
@@ -132,22 +166,36 @@ impl Entry {
     }
 
     #[inline(always)]
-    pub(super) fn hold(&mut self, by: Event) {
-        self.state = State::Held;
-        self.freeing_thread = by.thread as u32;
-        if by.trace.is_some() {
-            self.freed_from = by.trace;
-        }
+    pub(super) fn hold(&mut self, by: u32) {
+        self.marks = self.marks.with(State::Held);
+        self.freeing_thread = by;
     }
 
     #[inline(always)]
     pub(super) fn layout(&self) -> Layout {
         // SAFETY: from a layout's own size and alignment; with 0 and 1 before the first.
-        unsafe { Layout::from_size_align_unchecked(self.size, 1 << (self.align & !OURS)) }
+        unsafe { Layout::from_size_align_unchecked(self.size, self.marks.align()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn state(&self) -> State {
+        self.marks.state()
+    }
+
+    /// The child took the block back without us.
+    pub(super) fn lose(&mut self) {
+        self.marks = self.marks.with(State::Lost);
+    }
+
+    /// Whether a live block for `layout` that begins at `address` has this record.
+    #[inline(always)]
+    pub(super) fn is_live(&self, address: usize, layout: Layout) -> bool {
+        let marks = Marks::of(State::Live, layout, 0, false).0 ^ self.marks.0;
+        marks & 0xffff == 0 && self.address() == address && self.size == layout.size()
     }
 
     pub(super) fn is_ours(&self) -> bool {
-        self.align & OURS != 0
+        self.marks.0 >> 24 != 0
     }
 
     #[inline(always)]
@@ -158,14 +206,14 @@ impl Entry {
     /// Whether a block that begins at `address` has this record.
     #[inline(always)]
     pub(super) fn is_of(&self, address: usize) -> bool {
-        matches!(self.state, State::Live | State::Held) && self.address() == address
+        matches!(self.state(), State::Live | State::Held) && self.address() == address
     }
 
     #[cold]
     pub(super) fn report(&self, misuse: Misuse, noticed: Option<Event>) -> Report {
         let event =
             |thread: u32, trace: &Option<Trace>| Event { thread: thread.into(), trace: trace.clone() };
-        let is_held = self.state == State::Held;
+        let is_held = self.state() == State::Held;
         Report {
             misuse,
             allocator: "",
@@ -182,7 +230,7 @@ impl Entry {
     pub(super) fn damage(&self) -> Option<Misuse> {
         // SAFETY: (D1); `take` guarded the block, and (D2) one that is held was poisoned.
         unsafe {
-            match self.state {
+            match self.state() {
                 State::Live => {
                     let offset = block::overwritten(self.block, self.layout())?;
                     Some(Misuse::Overflow { offset })

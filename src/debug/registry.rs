@@ -45,7 +45,7 @@ pub(super) fn owner(table: NonNull<Table>, address: usize) -> Option<&'static st
     let tables = TABLES.lock();
     tables.iter().filter(|listed| listed.table != table).find_map(|listed| {
         // SAFETY: a listed table is alive while the lock is held.
-        let is_live = unsafe { listed.table.as_ref() }.read(address, |entry| entry.state == State::Live);
+        let is_live = unsafe { listed.table.as_ref() }.read(address, |entry| entry.state() == State::Live);
         is_live.filter(|&is_live| is_live).map(|_| listed.name)
     })
 }

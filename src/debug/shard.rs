@@ -94,8 +94,11 @@ impl Shard {
     }
 
     /// Enters a live block; the record that its address had before. `Err` when there is no memory for that.
-    #[inline(always)]
-    pub(super) fn insert(&mut self, shadow: &Shadow, made: Made) -> Result<Option<NonNull<Record>>, ()> {
+    pub(super) fn insert(
+        &mut self,
+        shadow: &Shadow,
+        made: Made<Event>,
+    ) -> Result<Option<NonNull<Record>>, ()> {
         let record = match self.unused {
             Some(record) => record,
             None => {
@@ -107,22 +110,25 @@ impl Shard {
         // SAFETY: one of ours.
         let entry = unsafe { self.entry(record) };
         self.unused = entry.next;
-        entry.begin(made);
+        let Made { block, layout, by, way, epoch, is_ours } = made;
+        let (thread, trace) = (by.thread as u32, by.trace);
+        entry.begin(Made { block, layout, by: thread, way, epoch, is_ours });
+        entry.trace(trace);
         Ok(before)
     }
 
-    /// [`insert`](Self::insert) where everything is there for it. `Err` otherwise.
+    /// [`insert`](Self::insert) where everything is there for it. False otherwise, and nothing has changed.
     #[inline(always)]
-    pub(super) fn insert_quickly(&mut self, shadow: &Shadow, made: Made) -> Result<(), Made> {
-        let Some(record) = self.unused else { return Err(made) };
+    pub(super) fn insert_quickly(&mut self, shadow: &Shadow, made: Made<u32>) -> bool {
+        let Some(record) = self.unused else { return false };
         if !shadow.set_quickly(made.block.addr().get(), record) {
-            return Err(made);
+            return false;
         }
         // SAFETY: one of ours.
         let entry = unsafe { self.entry(record) };
         self.unused = entry.next;
         entry.begin(made);
-        Ok(())
+        true
     }
 
     /// Forgets the block of a record whose address the child has given out again.
@@ -132,9 +138,9 @@ impl Shard {
     pub(super) unsafe fn lose(&mut self, record: NonNull<Record>) {
         // SAFETY: passed on.
         let entry = unsafe { self.entry(record) };
-        match entry.state {
+        match entry.state() {
             State::Live => self.recycle(record),
-            State::Held => entry.state = State::Lost,
+            State::Held => entry.lose(),
             State::Unused | State::Lost => {}
         }
     }
@@ -179,7 +185,7 @@ impl Shard {
         // SAFETY: passed on.
         let entry = unsafe { self.entry(record) };
         let size = block::footprint(given);
-        if entry.state != State::Live || entry.address() != address || entry.layout() != given {
+        if !entry.is_live(address, given) {
             return None;
         }
         // SAFETY: (D1), and the caller has given the block up.
@@ -193,7 +199,7 @@ impl Shard {
             }
             block::poison(entry.block, given);
         }
-        entry.hold(Event { thread: by.into(), trace: None });
+        entry.hold(by);
         self.push(entry, record, size);
         if self.held <= share {
             return Some(Quick::Held);
@@ -223,7 +229,8 @@ impl Shard {
         let Some(next) = entry.next else { return rest };
         let layout = entry.layout();
         // SAFETY: (D2) held, hence poisoned.
-        if entry.state != State::Held || unsafe { block::written_after_free(entry.block, layout) }.is_some() {
+        if entry.state() != State::Held || unsafe { block::written_after_free(entry.block, layout) }.is_some()
+        {
             return rest;
         }
         let held = self.held - block::footprint(layout);
@@ -271,7 +278,7 @@ impl Shard {
         // SAFETY: passed on.
         let entry = unsafe { self.entry(record) };
         let layout = entry.layout();
-        let is_live = entry.state == State::Live && entry.address() == address;
+        let is_live = entry.state() == State::Live && entry.address() == address;
         // SAFETY: (D1) live, and guarded by `take`.
         if !is_live || layout != given || unsafe { block::overwritten(entry.block, layout) }.is_some() {
             say_what_is_wrong(entry, address, given, &now, found);
@@ -286,7 +293,8 @@ impl Shard {
         }
         // SAFETY: (D1), and the caller has given the block up.
         unsafe { block::poison(entry.block, layout) };
-        entry.hold(now);
+        entry.hold(now.thread as u32);
+        entry.trace_free(now.trace);
         self.push(entry, record, size);
         if !evicts || self.held <= share {
             return Freed::Held(None, None);
@@ -312,7 +320,7 @@ impl Shard {
             }
             let size = block::footprint(entry.layout());
             self.held -= size;
-            if entry.state == State::Lost {
+            if entry.state() == State::Lost {
                 self.recycle(record);
                 continue;
             }
@@ -331,7 +339,7 @@ impl Shard {
         for record in self.slabs.iter().flat_map(|slab| slab.iter()) {
             // SAFETY: one of ours.
             let entry = unsafe { record.entry() };
-            if matches!(entry.state, State::Live | State::Held) {
+            if matches!(entry.state(), State::Live | State::Held) {
                 f(entry);
             }
         }
@@ -355,7 +363,7 @@ fn say_what_is_wrong(
 ) {
     if !entry.is_of(address) {
         found.push(unknown(address, given, now.clone()));
-    } else if entry.state == State::Held {
+    } else if entry.state() == State::Held {
         found.push(entry.report(Misuse::DoubleFree, Some(now.clone())));
     } else {
         let mismatch = (given != entry.layout()).then_some(Misuse::LayoutMismatch { given });

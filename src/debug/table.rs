@@ -111,7 +111,7 @@ impl Table {
 
     /// Enters a live block. False when there is no memory for that.
     #[inline(always)]
-    pub(super) fn insert(&self, made: Made) -> bool {
+    pub(super) fn insert(&self, made: Made<Event>) -> bool {
         let own = own_number();
         let shard = match self.shard(own) {
             Some(shard) => shard,
@@ -131,18 +131,19 @@ impl Table {
         }
     }
 
-    /// [`insert`](Self::insert) where that takes no more than a few instructions. `Err` otherwise.
+    /// [`insert`](Self::insert) of a block without a trace where that takes no more than a few instructions.
+    /// False otherwise, and nothing has changed.
     #[inline(always)]
-    pub(super) fn insert_quickly(&self, made: Made) -> Result<(), Made> {
-        let Some(own) = thread_index() else { return Err(made) };
+    pub(super) fn insert_quickly(&self, made: Made<u32>) -> bool {
+        let Some(own) = thread_index() else { return false };
         if own >= COMMON {
-            return Err(made);
+            return false;
         }
-        let Some(shard) = self.shard(own) else { return Err(made) };
+        let Some(shard) = self.shard(own) else { return false };
         // SAFETY: (B1) the number is this thread's, until it ends.
         match unsafe { shard.own_at_once() } {
             Some(mut alone) => alone.with(|shard| shard.insert_quickly(&self.shadow, made)),
-            None => Err(made),
+            None => false,
         }
     }
 
