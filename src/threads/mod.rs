@@ -9,6 +9,8 @@ mod bias;
 #[cfg(not(loom))]
 mod binding;
 mod orphans;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod per_thread;
 mod record;
 
 #[cfg(any(feature = "allocator-api2-02", loom))]
@@ -22,4 +24,6 @@ pub(crate) use binding::{
 pub(crate) use binding::{os_thread_id, thread_index};
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use per_thread::PerThread;
 pub(crate) use record::{ThreadRecord, ThreadState};
