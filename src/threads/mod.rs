@@ -14,7 +14,9 @@ mod per_thread;
 mod record;
 
 #[cfg(any(feature = "allocator-api2-02", loom))]
-pub(crate) use bias::{Biased, Entered};
+pub(crate) use bias::Biased;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use bias::Entered;
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,

@@ -28,23 +28,14 @@ pub(super) struct Gauge {
 /// One thread's part of a [`Gauge`]. Only that thread writes to it.
 #[derive(Default)]
 pub(super) struct Part {
-    /// Two counters that only grow: with one that goes up and down, each call of a pair waits for the other's
-    /// store.
-    up: AtomicUsize,
-    down: AtomicUsize,
-    /// The most that `up` has been ahead since it was told.
+    moved: AtomicIsize,
+    /// The most `moved` has been since it was told.
     most: AtomicIsize,
 }
 
 impl Part {
     const fn new() -> Self {
-        Self { up: AtomicUsize::new(0), down: AtomicUsize::new(0), most: AtomicIsize::new(0) }
-    }
-
-    #[inline(always)]
-    fn moved(&self) -> isize {
-        // Wraps where frees are read late.
-        self.up.load(Relaxed).wrapping_sub(self.down.load(Relaxed)) as isize
+        Self { moved: AtomicIsize::new(0), most: AtomicIsize::new(0) }
     }
 }
 
@@ -56,11 +47,11 @@ impl Gauge {
     #[inline(always)]
     pub(super) fn add(&self, part: Option<&Part>, bytes: usize) {
         let Some(part) = part else { return self.tell(bytes as isize, bytes as isize) };
-        part.up.store(part.up.load(Relaxed).wrapping_add(bytes), Relaxed);
-        let moved = part.moved();
+        let moved = part.moved.load(Relaxed).wrapping_add_unsigned(bytes);
         if moved > part.most.load(Relaxed) {
             part.most.store(moved, Relaxed);
         }
+        part.moved.store(moved, Relaxed);
         if moved > OWN {
             self.settle(part);
         }
@@ -69,8 +60,9 @@ impl Gauge {
     #[inline(always)]
     pub(super) fn take(&self, part: Option<&Part>, bytes: usize) {
         let Some(part) = part else { return self.tell((bytes as isize).wrapping_neg(), 0) };
-        part.down.store(part.down.load(Relaxed).wrapping_add(bytes), Relaxed);
-        if part.moved() < -OWN {
+        let moved = part.moved.load(Relaxed).wrapping_sub_unsigned(bytes);
+        part.moved.store(moved, Relaxed);
+        if moved < -OWN {
             self.settle(part);
         }
     }
@@ -79,8 +71,8 @@ impl Gauge {
     #[cold]
     #[inline(never)]
     fn settle(&self, part: &Part) {
-        let (moved, most) = (part.moved(), part.most.load(Relaxed));
-        part.up.store(part.down.load(Relaxed), Relaxed);
+        let (moved, most) = (part.moved.load(Relaxed), part.most.load(Relaxed));
+        part.moved.store(0, Relaxed);
         part.most.store(0, Relaxed);
         self.tell(moved, most);
     }
@@ -99,7 +91,7 @@ impl Gauge {
         let told = self.now.load(Relaxed) as isize;
         let (mut now, mut most) = (told, told);
         for part in parts {
-            now = now.saturating_add(part.moved());
+            now = now.saturating_add(part.moved.load(Relaxed));
             most = most.saturating_add(part.most.load(Relaxed));
         }
         let now = now.max(0).unsigned_abs();
