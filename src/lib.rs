@@ -51,6 +51,9 @@
 //! one allocator of two. [`Heap::route`] sends what any crate allocates
 //! inside a closure to a heap.
 //!
+//! [`Debug`](struct@Debug) watches how any allocator is used, the program's too: it finds leaks, double frees, and writes to
+//! memory that is not the writer's.
+//!
 //! All three handles above are `Allocator`s of the [allocator-api2](https://docs.rs/allocator-api2) crate, version 0.2
 //! (what hashbrown 0.17 and bumpalo 3.20 take) by default and 0.4 with the feature `allocator-api2-04`.
 //!
@@ -77,13 +80,14 @@
 //! | blocks of one size | `pool/`: typed and untyped pools, each on a heap of its own |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
-//! | over any allocator | `arena/`, `fixed_buffer/`, [`layers`], `conformance` |
+//! | over any allocator | `arena/`, `fixed_buffer/`, [`layers`], `conformance`, `debug/` |
 //! | what a thread has at hand | [`temp`]: its stack of arenas; [`context`]: its current allocator |
 //!
 //! # Features
 //!
 //! - `allocator-api2-02` (default): the `Allocator` trait of allocator-api2 0.2.
 //! - `allocator-api2-04`: that of 0.4, on the same handles.
+//! - `backtrace`: `Debug::traces`, which calls led to an allocation and a free.
 //! - `serde`: snapshots are `Serialize` and `Deserialize`.
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 //! - `tracing`: `layers::Logging`, each call to an allocator as an event of the `tracing` crate.
@@ -117,6 +121,8 @@ mod clock;
 pub mod conformance;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub mod context;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod debug;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod fixed_buffer;
 #[cfg(not(loom))]
@@ -152,6 +158,7 @@ pub use self::{
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use self::{
     arena::{Arena, ArenaBox, ArenaBuilder, ArenaError, ArenaPool, ArenaStats, Keep, Scope},
+    debug::{Debug, Event, Mark, Misuse, Policy, Report, Trace},
     fixed_buffer::{FixedBuffer, SharedFixedBuffer, StackFallback},
 };
 

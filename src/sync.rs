@@ -15,6 +15,10 @@ mod imp {
     pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
+        #[cfg(feature = "allocator-api2-02")]
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
             f(self.0.get())
@@ -85,6 +89,12 @@ pub(crate) enum Site {
     Nudge,
     /// The fence between what is put into a heap and the look whether its handle is gone.
     DroppedByNow,
+    /// The barrier between an owner's announcement and its look whether it may.
+    BiasEnter,
+    /// The barrier between the closing of an owner's way and the look whether it is under way.
+    BiasClose,
+    /// The store after what an owner did.
+    BiasLeave,
 }
 
 /// `order`, the ordering at `site`.
@@ -132,6 +142,89 @@ mod weakening {
     }
 }
 
+/// The cheap side of a pair of barriers, the other of which is [`barrier_of_all`]: keeps the compiler from
+/// moving a store behind a load. The processor may still, until the other side makes it stop.
+#[inline(always)]
+pub(crate) fn barrier_of_one() {
+    #[cfg(not(loom))]
+    core::sync::atomic::compiler_fence(at(Site::BiasEnter, Ordering::SeqCst));
+    #[cfg(loom)]
+    fence_at(Site::BiasEnter, Ordering::SeqCst);
+}
+
+/// The dear side: every thread of the process that runs just now passes a full barrier, so that whatever it
+/// stored before its [`barrier_of_one`] is seen here, or what was stored here is seen after that.
+#[cfg(not(loom))]
+#[cold]
+pub(crate) fn barrier_of_all() {
+    fence_at(Site::BiasClose, Ordering::SeqCst);
+    if !membarrier::run() {
+        // Whoever called asked whether it works first. To go on would be a data race.
+        std::process::abort();
+    }
+    fence(Ordering::SeqCst);
+}
+#[cfg(loom)]
+pub(crate) fn barrier_of_all() {
+    fence_at(Site::BiasClose, Ordering::SeqCst);
+}
+
+/// Whether [`barrier_of_all`] does what it says.
+#[cfg(not(loom))]
+pub(crate) fn barriers_work() -> bool {
+    use core::sync::atomic::AtomicU8;
+    /// 0 is not known yet.
+    static WORK: AtomicU8 = AtomicU8::new(0);
+    // ORDER: Relaxed; whoever finds it unset asks the system itself.
+    match WORK.load(Ordering::Relaxed) {
+        0 => {
+            let work = !cfg!(miri) && membarrier::register() && membarrier::run();
+            WORK.store(1 + u8::from(work), Ordering::Relaxed);
+            work
+        }
+        known => known == 2,
+    }
+}
+
+/// Lets others run while they finish a few instructions.
+#[cfg(not(loom))]
+pub(crate) fn wait() {
+    std::thread::yield_now();
+}
+#[cfg(loom)]
+pub(crate) fn wait() {
+    loom::thread::yield_now();
+}
+
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(loom)))]
+mod membarrier {
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED` and its `REGISTER`: since Linux 4.14.
+    const RUN: libc::c_int = 1 << 3;
+    const REGISTER: libc::c_int = 1 << 4;
+
+    fn call(command: libc::c_int) -> bool {
+        // SAFETY: the call touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+    pub(super) fn register() -> bool {
+        call(REGISTER)
+    }
+    pub(super) fn run() -> bool {
+        // A process that was forked may have to register again.
+        call(RUN) || (call(REGISTER) && call(RUN))
+    }
+}
+
+#[cfg(all(not(any(target_os = "linux", target_os = "android")), not(loom)))]
+mod membarrier {
+    pub(super) fn register() -> bool {
+        false
+    }
+    pub(super) fn run() -> bool {
+        false
+    }
+}
+
 /// A lock that never allocates and cannot be poisoned: on the systems that have futexes (Linux,
 /// Android, Windows, the BSDs) `std`'s mutex is one word. `parking_lot` allocates for a thread's
 /// first contended wait, which must not happen inside `Global`.
@@ -139,9 +232,13 @@ mod weakening {
 pub(crate) struct Lock<T>(MutexImp<T>);
 
 #[cfg(loom)]
-use loom::sync::{Mutex as MutexImp, MutexGuard};
+use loom::sync::Mutex as MutexImp;
+#[cfg(loom)]
+pub(crate) use loom::sync::MutexGuard;
 #[cfg(not(loom))]
-use std::sync::{Mutex as MutexImp, MutexGuard};
+use std::sync::Mutex as MutexImp;
+#[cfg(not(loom))]
+pub(crate) use std::sync::MutexGuard;
 
 impl<T> Lock<T> {
     #[cfg(not(loom))]

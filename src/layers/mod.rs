@@ -85,5 +85,5 @@ pub use self::{
     owns::{Owns, Unshared},
     panicking::Panicking,
     segregate::Segregate,
-    tracking::{TagGrowth, TagStats, Tagged, Tracking, TrackingGrowth, TrackingSnapshot},
+    tracking::{LiveBlock, TagGrowth, TagStats, Tagged, Tracking, TrackingGrowth, TrackingSnapshot},
 };

@@ -2,7 +2,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p blockyard --lib --release` runs them. Statics cannot be made of
 //! loom's types, so under `cfg(loom)` the library is the parts that share memory between threads: the
-//! return queue, thread records and the orphan list, the reader gate, a routed heap's references. What those parts only point to is
+//! return queue, thread records and the orphan list, the reader gate, a routed heap's references, a value with an
+//! owner. What those parts only point to is
 //! opaque here.
 
 #[path = "../heap/reader_gate.rs"]
@@ -13,6 +14,8 @@ pub(crate) mod references;
 #[cfg(test)]
 mod afterlife;
 
+#[cfg(test)]
+mod bias;
 #[cfg(test)]
 mod exit;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::stats::HeapStats;
 
 /// A pool of blocks of one layout, given at run time: for columns, components and other data without a type.
 ///
-/// The untyped twin of [`Pool`](super::Pool): the heap behind it is its own, any thread takes blocks and gives
-/// them back, and dropping the pool releases all of them at once.
+/// The untyped twin of [`Pool`](super::Pool): the heap behind it is its own, any thread takes blocks and
+/// gives them back, and dropping the pool releases all of them at once.
 ///
 /// # Examples
 ///
@@ -67,7 +67,8 @@ impl BlockPool {
     ///
     /// # Panics
     ///
-    /// When there is no memory for the pool's record; `BlockPool::builder(layout).build()` is the fallible twin.
+    /// When there is no memory for the pool's record; `BlockPool::builder(layout).build()` is the fallible
+    /// twin.
     ///
     /// # Examples
     ///
@@ -126,8 +127,8 @@ impl BlockPool {
         self.slots.take(|heap| heap.alloc(self.layout))
     }
 
-    /// A block whose bytes are zero. Memory fresh from the system is not cleared again where the block has 1 KiB
-    /// or more.
+    /// A block whose bytes are zero. Memory fresh from the system is not cleared again where the block has 1
+    /// KiB or more.
     ///
     /// # Errors
     ///
@@ -193,8 +194,8 @@ impl BlockPool {
         self.slots.give(|heap| unsafe { heap.dealloc(block.as_ptr(), self.layout) });
     }
 
-    /// This thread's handle, which looks no thread up, or `None` when there is no memory for the thread's part of
-    /// the pool. See [`Heap::local`](crate::Heap::local).
+    /// This thread's handle, which looks no thread up, or `None` when there is no memory for the thread's
+    /// part of the pool. See [`Heap::local`](crate::Heap::local).
     ///
     /// # Examples
     ///
@@ -215,8 +216,8 @@ impl BlockPool {
     ///
     /// # Panics
     ///
-    /// When there is no memory for the thread's part of the pool; [`try_local`](Self::try_local) is the fallible
-    /// twin.
+    /// When there is no memory for the thread's part of the pool; [`try_local`](Self::try_local) is the
+    /// fallible twin.
     ///
     /// # Examples
     ///

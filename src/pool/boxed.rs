@@ -13,8 +13,8 @@ use super::{error, layout_of};
 
 /// Sole owner of a value in a [`Pool`](super::Pool): drops the value and gives its block back, on any thread.
 ///
-/// Two words. A panic in the value's `drop` does not keep the block. There is no pinned form: the pool's memory
-/// goes with the pool, also that of a forgotten box, whose value is not dropped then.
+/// Two words. A panic in the value's `drop` does not keep the block. There is no pinned form: the pool's
+/// memory goes with the pool, also that of a forgotten box, whose value is not dropped then.
 ///
 /// # Examples
 ///

@@ -53,8 +53,8 @@ impl<P> PoolBuilder<P> {
         self
     }
 
-    /// Bounds how many blocks are taken at once, exactly, whichever threads take and give them; the pool refuses
-    /// more. The default is no bound.
+    /// Bounds how many blocks are taken at once, exactly, whichever threads take and give them; the pool
+    /// refuses more. The default is no bound.
     ///
     /// Bounded is the number of blocks, not the memory: each thread that uses the pool has chunks of its own
     /// (64 KiB each, resident where used).
@@ -64,11 +64,12 @@ impl<P> PoolBuilder<P> {
         self
     }
 
-    /// Makes memory for this many blocks resident when the pool is built, so that no page fault and no call to
-    /// the system falls on the first allocations. The default is 0.
+    /// Makes memory for this many blocks resident when the pool is built, so that no page fault and no call
+    /// to the system falls on the first allocations. The default is 0.
     ///
-    /// A pool that is preheated keeps free memory until [`collect`](Pool::collect) is called. The memory is there
-    /// for any thread, in chunks of 64 KiB: where many threads share it, each leaves some of its last chunk unused.
+    /// A pool that is preheated keeps free memory until [`collect`](Pool::collect) is called. The memory is
+    /// there for any thread, in chunks of 64 KiB: where many threads share it, each leaves some of its last
+    /// chunk unused.
     pub fn preheat(mut self, blocks: usize) -> Self {
         self.preheat = blocks;
         self
@@ -95,8 +96,8 @@ impl<T> PoolBuilder<Pool<T>> {
     ///
     /// # Errors
     ///
-    /// [`BuildError::OutOfMemory`] when there is no memory for the pool's record (some 700 bytes) or for what is
-    /// to be [preheated](Self::preheat).
+    /// [`BuildError::OutOfMemory`] when there is no memory for the pool's record (some 700 bytes) or for what
+    /// is to be [preheated](Self::preheat).
     pub fn build(self) -> Result<Pool<T>, BuildError> {
         self.slots().map(Pool::from_slots)
     }
@@ -107,8 +108,8 @@ impl PoolBuilder<BlockPool> {
     ///
     /// # Errors
     ///
-    /// [`BuildError::OutOfMemory`] when there is no memory for the pool's record (some 700 bytes) or for what is
-    /// to be [preheated](Self::preheat).
+    /// [`BuildError::OutOfMemory`] when there is no memory for the pool's record (some 700 bytes) or for what
+    /// is to be [preheated](Self::preheat).
     pub fn build(self) -> Result<BlockPool, BuildError> {
         let layout = self.layout;
         self.slots().map(|slots| BlockPool::from_slots(slots, layout))

@@ -8,7 +8,8 @@ use super::slots::Slots;
 use super::{PoolBox, PoolError, PoolRefused, error, layout_of};
 use crate::heap::LocalHeap;
 
-/// One thread's handle to a [`Pool`](super::Pool): `alloc` looks no thread up. See [`Pool::local`](super::Pool::local).
+/// One thread's handle to a [`Pool`](super::Pool): `alloc` looks no thread up. See
+/// [`Pool::local`](super::Pool::local).
 ///
 /// Its boxes are those of the pool: they outlive the handle and go to other threads.
 ///
@@ -88,7 +89,8 @@ impl<'p, T> LocalPool<'p, T> {
     ///
     /// # Panics
     ///
-    /// When the pool is full or out of memory; [`try_alloc_uninit`](Self::try_alloc_uninit) is the fallible twin.
+    /// When the pool is full or out of memory; [`try_alloc_uninit`](Self::try_alloc_uninit) is the fallible
+    /// twin.
     ///
     /// # Examples
     ///
@@ -123,7 +125,8 @@ impl<'p, T> LocalPool<'p, T> {
         Ok(unsafe { PoolBox::new(block.cast(), self.slots) })
     }
 
-    /// Sends home the blocks of other threads that this thread has given back but still holds: at most 16 KiB.
+    /// Sends home the blocks of other threads that this thread has given back but still holds: at most 16
+    /// KiB.
     ///
     /// # Examples
     ///

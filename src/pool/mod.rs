@@ -37,17 +37,17 @@ const fn layout_of<T>() -> Layout {
 /// A pool of values of one type: each thread takes blocks from chunks of its own, and any thread gives them
 /// back.
 ///
-/// The blocks come from a [`Heap`](crate::Heap) that is the pool's alone, so values of other types never share
-/// its memory, the pool has a row in [`stats`](crate::stats()), and dropping the pool releases its memory at
-/// once. [`alloc`](Self::alloc) gives a [`PoolBox`] that owns its value and gives the block back.
+/// The blocks come from a [`Heap`](crate::Heap) that is the pool's alone, so values of other types never
+/// share its memory, the pool has a row in [`stats`](crate::stats()), and dropping the pool releases its
+/// memory at once. [`alloc`](Self::alloc) gives a [`PoolBox`] that owns its value and gives the block back.
 ///
 /// # Cost
 ///
-/// The size class is known when the program is compiled: [`alloc`](Self::alloc) and the box's drop are some ten
-/// instructions each and a thread-local read; [`local`](Self::local) saves the read of `alloc`. With a
-/// [capacity](PoolBuilder::capacity) both change a count that all threads share, two atomic operations for each
-/// value. A block is as large as its size class: up to 12.5 % more than the value above 128 bytes, the next
-/// multiple of 8 below; a value of no bytes takes 8.
+/// The size class is known when the program is compiled: [`alloc`](Self::alloc) and the box's drop are some
+/// ten instructions each and a thread-local read; [`local`](Self::local) saves the read of `alloc`. With a
+/// [capacity](PoolBuilder::capacity) both change a count that all threads share, two atomic operations for
+/// each value. A block is as large as its size class: up to 12.5 % more than the value above 128 bytes, the
+/// next multiple of 8 below; a value of no bytes takes 8.
 ///
 /// # Examples
 ///
@@ -204,7 +204,8 @@ impl<T> Pool<T> {
     ///
     /// # Panics
     ///
-    /// When the pool is full or out of memory; [`try_alloc_uninit`](Self::try_alloc_uninit) is the fallible twin.
+    /// When the pool is full or out of memory; [`try_alloc_uninit`](Self::try_alloc_uninit) is the fallible
+    /// twin.
     ///
     /// # Examples
     ///
@@ -247,7 +248,8 @@ impl<T> Pool<T> {
     ///
     /// # Panics
     ///
-    /// When the pool is full or out of memory; [`try_alloc_zeroed`](Self::try_alloc_zeroed) is the fallible twin.
+    /// When the pool is full or out of memory; [`try_alloc_zeroed`](Self::try_alloc_zeroed) is the fallible
+    /// twin.
     ///
     /// # Examples
     ///
@@ -334,8 +336,8 @@ impl<T> Pool<T> {
     ///
     /// # Panics
     ///
-    /// When there is no memory for the thread's part of the pool; [`try_local`](Self::try_local) is the fallible
-    /// twin.
+    /// When there is no memory for the thread's part of the pool; [`try_local`](Self::try_local) is the
+    /// fallible twin.
     ///
     /// # Examples
     ///
@@ -417,8 +419,8 @@ impl<T> Pool<T> {
         self.slots.heap().stats()
     }
 
-    /// Gives memory that no value is in back to the system, also what was preheated; returns how many bytes. See
-    /// [`Heap::collect`](crate::Heap::collect).
+    /// Gives memory that no value is in back to the system, also what was preheated; returns how many bytes.
+    /// See [`Heap::collect`](crate::Heap::collect).
     ///
     /// # Examples
     ///

@@ -85,8 +85,8 @@ impl Slots {
         }
     }
 
-    /// Makes `count` blocks of `layout` resident and free, for whichever thread comes first. False when there is
-    /// no memory for them.
+    /// Makes `count` blocks of `layout` resident and free, for whichever thread comes first. False when there
+    /// is no memory for them.
     pub(super) fn preheat(&self, layout: Layout, count: usize) -> bool {
         let mut blocks = Vec::new();
         if blocks.try_reserve_exact(count).is_err() {

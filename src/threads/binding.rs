@@ -57,6 +57,26 @@ pub(crate) fn current_record() -> *const ThreadRecord {
     binding(|binding| binding.record.get())
 }
 
+/// This thread's number: no other thread has it until this one has ended, and what this one did until then
+/// happens before what the next one does. `None` when the thread is past our destructor or out of memory.
+#[cfg(feature = "allocator-api2-02")]
+#[inline(always)]
+pub(crate) fn thread_index() -> Option<usize> {
+    let mut record = current_record();
+    if record == UNBOUND {
+        record = bind_now()?;
+    }
+    // SAFETY: (I7) records are never freed, and the index is constant.
+    Some(unsafe { (*record).index })
+}
+
+#[cfg(feature = "allocator-api2-02")]
+#[cold]
+#[inline(never)]
+fn bind_now() -> Option<*const ThreadRecord> {
+    binding(Binding::bound)
+}
+
 /// This thread's block cache for `Global`, or the static empty one.
 #[inline(always)]
 pub(crate) fn current_blocks() -> *const BlockCache {
@@ -297,7 +317,7 @@ unsafe fn put(record: *const ThreadRecord) {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn os_thread_id() -> u64 {
+pub(crate) fn os_thread_id() -> u64 {
     // SAFETY: the call takes nothing and touches nothing.
     (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
 }
@@ -311,7 +331,7 @@ fn os_thread_name() -> [u8; 16] {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn os_thread_id() -> u64 {
+pub(crate) fn os_thread_id() -> u64 {
     use core::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

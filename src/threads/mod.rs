@@ -4,16 +4,28 @@
 //! threads: when a thread ends its record joins the [`orphans`], and the next thread that needs a
 //! record takes it over with all its chunks, free blocks and counters, without touching any of them.
 
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod bias;
 #[cfg(not(loom))]
 mod binding;
 mod orphans;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod per_thread;
 mod record;
 
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use bias::Biased;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use bias::Entered;
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,
     lease_orphans, own_blocks,
 };
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use binding::{os_thread_id, thread_index};
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use per_thread::PerThread;
 pub(crate) use record::{ThreadRecord, ThreadState};

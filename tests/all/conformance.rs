@@ -167,6 +167,10 @@ fn tracking() {
     let tracking = Tracking::new(Global);
     check_all(&tracking);
     check_all(tracking.tag("tagged"));
+    let listing = Tracking::with_list(Failing::random(Global, 5, 0.1));
+    Conformance::new().may_refuse(true).check(&listing);
+    Conformance::new().may_refuse(true).check_threads(&listing);
+    assert!(listing.snapshot().blocks.is_empty());
     let total = tracking.snapshot().total;
     assert_eq!((total.bytes, total.live()), (0, 0));
 }

@@ -8,3 +8,19 @@ mod shared_heap;
 fn shared_heap_runs() {
     shared_heap::main().expect("the settings are valid");
 }
+
+#[path = "../../examples/budgets.rs"]
+mod budgets;
+
+#[test]
+fn budgets_runs() {
+    budgets::main().expect("the settings are valid");
+}
+
+#[path = "../../examples/find_leak.rs"]
+mod find_leak;
+
+#[test]
+fn find_leak_runs() {
+    find_leak::main();
+}

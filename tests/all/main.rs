@@ -10,6 +10,7 @@ mod collections;
 mod conformance;
 mod context;
 mod cross_thread;
+mod debug;
 mod examples;
 mod fixed_buffer;
 mod heaps;

@@ -1,13 +1,14 @@
 //! `blockyard bench`: the contention suite.
 //!
 //! `contender` says who takes part, `workload` what they are put through, `suite` in which order and how
-//! often; `arena` is a contest of its own; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
+//! often; `arena` and `layers` are contests of their own; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
 //! for people, `json` for programs.
 
 mod arena;
 mod child;
 mod contender;
 mod json;
+mod layers;
 mod machine;
 mod memory;
 mod report;
@@ -141,7 +142,8 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
     let field = Field::start(|profile| selection.invites(profile));
     let mut rows = suite::rows(threads, &field, |spec| selection.wants(spec));
     let invites = |profile: &contender::Profile| selection.invites(profile);
-    rows.extend(arena::rows(threads, invites, |spec| selection.wants_of_arenas(spec)));
+    rows.extend(arena::rows(threads, invites, |spec| selection.wants_when_named(spec)));
+    rows.extend(layers::rows(invites, |spec| selection.wants_when_named(spec)));
 
     let mut steps: u64 = rows.iter().map(|row| row.steps(effort)).sum();
     steps += (memory_rows.len() * memory_contenders.len()) as u64;

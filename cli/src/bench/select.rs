@@ -4,6 +4,7 @@ use anyhow::bail;
 
 use super::arena;
 use super::contender::{Profile, left_out, profiles};
+use super::layers;
 use super::memory;
 use super::workload::{self, Spec, Workload, WorkloadVisitor};
 
@@ -12,6 +13,7 @@ const TIME: &str = "time";
 const MEMORY: &str = "memory";
 const SCALE: &str = "scale";
 const ARENA: &str = "arena";
+const LAYERS: &str = "layers";
 const ALL: &str = "all";
 
 /// What a run consists of.
@@ -30,19 +32,20 @@ impl Selection {
     /// Nothing named means every row of the allocators with its memory table, and every contender.
     pub(crate) fn new(workloads: &[String], allocators: &[String]) -> anyhow::Result<Self> {
         let specs = specs(2);
-        let arena_specs = arena_specs(2);
+        let mut others = arena_specs(2);
+        others.extend(layers::specs());
         for name in workloads {
-            let is_row = specs.iter().chain(&arena_specs).any(|spec| spec.is_called(name));
+            let is_row = specs.iter().chain(&others).any(|spec| spec.is_called(name));
             if !is_row && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
                 bail!(
-                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
-                    wrap(specs.iter().chain(&arena_specs).map(|spec| spec.name)),
+                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {LAYERS}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
+                    wrap(specs.iter().chain(&others).map(|spec| spec.name)),
                     groups(&specs).join(", ")
                 );
             }
         }
         for name in allocators {
-            let known = profiles().into_iter().chain(arena::profiles());
+            let known = profiles().into_iter().chain(arena::profiles()).chain(layers::profiles());
             let names: Vec<_> = known.map(|profile| profile.name).collect();
             if !names.contains(&name.as_str()) {
                 match left_out().iter().find(|(peer, _)| peer == name) {
@@ -72,8 +75,8 @@ impl Selection {
         self.names.is_empty() || names.any(|name| spec.is_called(name) || name == TIME || name == ALL)
     }
 
-    /// Whether a row of the arenas is wanted.
-    pub(crate) fn wants_of_arenas(&self, spec: &Spec) -> bool {
+    /// Whether a row of another contest than the allocators' is wanted: only where it is named.
+    pub(crate) fn wants_when_named(&self, spec: &Spec) -> bool {
         self.names.iter().any(|name| spec.is_called(name) || name == ALL)
     }
 
@@ -133,7 +136,7 @@ fn wrap<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// What `--list` prints.
 pub(crate) fn list(threads: usize) -> String {
     let mut text = String::from("Workloads (name [group], what one operation is, what it stresses):\n");
-    for spec in specs(threads).into_iter().chain(arena_specs(threads)) {
+    for spec in specs(threads).into_iter().chain(arena_specs(threads)).chain(layers::specs()) {
         let (name, group) = (spec.name, spec.group);
         text += &format!("\n  {name} [{group}], {}\n", count(spec.threads, "thread"));
         text += &format!("      {}\n", spec.about);
@@ -147,9 +150,9 @@ pub(crate) fn list(threads: usize) -> String {
     text += &format!(
         "  {SCALE}\n      pair and batch with 1 to 1,000 threads, 1 to 1,000 heaps, 1,000 to 10 million blocks alive\n"
     );
-    text += &format!("  {ARENA}\n      every row whose name begins with it\n");
+    text += &format!("  {ARENA}, {LAYERS}\n      every row whose name begins with it\n");
     text += &format!(
-        "  {TIME}, {ALL}\n      every timed row of allocators; and with {ARENA}, {MEMORY} and {SCALE}\n"
+        "  {TIME}, {ALL}\n      every timed row of allocators; and with {ARENA}, {LAYERS}, {MEMORY} and {SCALE}\n"
     );
     text += "\nAllocators:\n";
     for profile in profiles() {
@@ -161,6 +164,10 @@ pub(crate) fn list(threads: usize) -> String {
     text += "\nArenas:\n";
     for profile in arena::profiles() {
         text += &format!("  {:<12} {}\n", profile.name, arena::about(profile.name));
+    }
+    text += "\nLayers:\n";
+    for profile in layers::profiles() {
+        text += &format!("  {:<14} {}\n", profile.name, layers::about(profile.name));
     }
     text
 }
@@ -215,7 +222,7 @@ mod tests {
         assert_eq!(wanted(&xmalloc), ["xmalloc-64", "xmalloc-mixed"]);
         let arenas = select(&["arena"], &["bumpalo"]).expect("a selection");
         assert!(wanted(&arenas).is_empty() && !arenas.memory);
-        assert!(arena_specs(2).iter().all(|spec| arenas.wants_of_arenas(spec)));
+        assert!(arena_specs(2).iter().all(|spec| arenas.wants_when_named(spec)));
         assert!(wanted(&select(&["memory"], &[]).expect("a selection")).is_empty());
     }
 

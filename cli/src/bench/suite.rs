@@ -25,6 +25,8 @@ pub(crate) enum Contest {
     Allocators,
     /// Of arenas: memory that is taken back all at once.
     Arenas,
+    /// Of layers over a heap, with the heap alone as the peer.
+    Layers,
 }
 
 /// A row ready to be measured.
@@ -74,16 +76,27 @@ impl<F: Fn(&Spec) -> bool> WorkloadVisitor for RowBuilder<'_, F> {
         if !(self.wanted)(&spec) {
             return;
         }
-        let mut builder =
-            CellBuilder { workload: Rc::new(workload), row: Row::new(spec, Contest::Allocators) };
-        self.field.each(&mut builder);
-        if !builder.row.is_empty() {
-            self.rows.push(builder.row);
+        let row = row_of(workload, Contest::Allocators, |builder| self.field.each(builder));
+        if !row.is_empty() {
+            self.rows.push(row);
         }
     }
 }
 
-struct CellBuilder<W> {
+/// A workload's row, with the contenders that `fill` hands to the visitor.
+pub(crate) fn row_of<W: Workload>(
+    workload: W,
+    contest: Contest,
+    fill: impl FnOnce(&mut CellBuilder<W>),
+) -> Row {
+    let row = Row::new(workload.spec(), contest);
+    let mut builder = CellBuilder { workload: Rc::new(workload), row };
+    fill(&mut builder);
+    builder.row
+}
+
+/// Enters every contender it is handed that can serve the row.
+pub(crate) struct CellBuilder<W> {
     workload: Rc<W>,
     row: Row,
 }

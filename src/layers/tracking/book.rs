@@ -1,7 +1,7 @@
 //! Counters, by tag.
 
 use core::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicIsize, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::borrow::Cow;
@@ -9,11 +9,34 @@ use std::iter;
 use std::sync::OnceLock;
 
 use super::TagStats;
+use crate::threads::PerThread;
+
+/// Bytes that a thread counts for itself before all threads' sum is told: what a peak may be off by, per
+/// thread that is at work. Below it a thread's pairs are plain stores.
+const OWN: isize = 64 << 10;
 
 /// Bytes now, and the most there have been. Relaxed, as nothing else is published by them.
+///
+/// Each thread counts how far it has moved the sum since it last told. The sum of all is exact when they are
+/// quiet. The most is exact where one thread is at work; where there are several, each one's most counts as if
+/// they had been at the same time.
 pub(super) struct Gauge {
     now: AtomicUsize,
     peak: AtomicUsize,
+}
+
+/// One thread's part of a [`Gauge`]. Only that thread writes to it.
+#[derive(Default)]
+pub(super) struct Part {
+    moved: AtomicIsize,
+    /// The most `moved` has been since it was told.
+    most: AtomicIsize,
+}
+
+impl Part {
+    const fn new() -> Self {
+        Self { moved: AtomicIsize::new(0), most: AtomicIsize::new(0) }
+    }
 }
 
 impl Gauge {
@@ -21,61 +44,121 @@ impl Gauge {
         Self { now: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
     }
 
-    /// Exact: whoever reaches a new peak sees it here.
-    #[inline]
-    pub(super) fn add(&self, bytes: usize) {
-        let now = self.now.fetch_add(bytes, Relaxed).wrapping_add(bytes);
-        // What is freed under another tag than it was allocated with has taken a row below zero.
-        if now > self.peak.load(Relaxed) && now <= isize::MAX.unsigned_abs() {
-            self.peak.fetch_max(now, Relaxed);
+    #[inline(always)]
+    pub(super) fn add(&self, part: Option<&Part>, bytes: usize) {
+        let Some(part) = part else { return self.tell(bytes as isize, bytes as isize) };
+        let moved = part.moved.load(Relaxed).wrapping_add_unsigned(bytes);
+        if moved > part.most.load(Relaxed) {
+            part.most.store(moved, Relaxed);
+        }
+        part.moved.store(moved, Relaxed);
+        if moved > OWN {
+            self.settle(part);
         }
     }
 
-    #[inline]
-    pub(super) fn take(&self, bytes: usize) {
-        self.now.fetch_sub(bytes, Relaxed);
+    #[inline(always)]
+    pub(super) fn take(&self, part: Option<&Part>, bytes: usize) {
+        let Some(part) = part else { return self.tell((bytes as isize).wrapping_neg(), 0) };
+        let moved = part.moved.load(Relaxed).wrapping_sub_unsigned(bytes);
+        part.moved.store(moved, Relaxed);
+        if moved < -OWN {
+            self.settle(part);
+        }
     }
 
-    pub(super) fn now(&self) -> usize {
-        let now = self.now.load(Relaxed);
-        if now > isize::MAX.unsigned_abs() { 0 } else { now }
+    /// The calling thread's part, told.
+    #[cold]
+    #[inline(never)]
+    fn settle(&self, part: &Part) {
+        let (moved, most) = (part.moved.load(Relaxed), part.most.load(Relaxed));
+        part.moved.store(0, Relaxed);
+        part.most.store(0, Relaxed);
+        self.tell(moved, most);
     }
 
-    pub(super) fn peak(&self) -> usize {
-        self.peak.load(Relaxed)
+    #[cold]
+    #[inline(never)]
+    fn tell(&self, moved: isize, most: isize) {
+        let before = self.now.fetch_add(moved as usize, Relaxed);
+        // What is freed under another tag than it was allocated with takes a row below zero.
+        let peak = (before as isize).saturating_add(most).max(0);
+        self.peak.fetch_max(peak.unsigned_abs(), Relaxed);
+    }
+
+    /// Bytes now, and the most there have been.
+    pub(super) fn read<'p>(&self, parts: impl Iterator<Item = &'p Part>) -> (usize, usize) {
+        let told = self.now.load(Relaxed) as isize;
+        let (mut now, mut most) = (told, told);
+        for part in parts {
+            now = now.saturating_add(part.moved.load(Relaxed));
+            most = most.saturating_add(part.most.load(Relaxed));
+        }
+        let now = now.max(0).unsigned_abs();
+        (now, self.peak.load(Relaxed).max(most.max(0).unsigned_abs()).max(now))
     }
 }
 
 /// A name and its counters; an element of a list that only grows, so that handles keep references.
 pub(super) struct Tag {
     name: Cow<'static, str>,
+    /// Its place in the list.
+    index: usize,
     pub(super) bytes: Gauge,
-    allocations: AtomicU64,
-    frees: AtomicU64,
-    resizes: AtomicU64,
+    own: PerThread<Counts>,
+    /// Of the threads that have none of their own.
+    others: Counts,
     refused: AtomicU64,
     next: OnceLock<Box<Tag>>,
 }
 
+/// One thread's counters of a tag. Only that thread writes to them.
+#[derive(Default)]
+pub(super) struct Counts {
+    allocations: AtomicU64,
+    frees: AtomicU64,
+    resizes: AtomicU64,
+    pub(super) bytes: Part,
+}
+
+/// Counts one, where `is_own` without a read-modify-write.
+#[inline(always)]
+fn count(counter: &AtomicU64, is_own: bool, order: core::sync::atomic::Ordering) {
+    if is_own {
+        counter.store(counter.load(Relaxed).wrapping_add(1), order);
+    } else {
+        counter.fetch_add(1, order);
+    }
+}
+
 impl Tag {
-    const fn new(name: Cow<'static, str>) -> Self {
+    const fn new(name: Cow<'static, str>, index: usize) -> Self {
         Self {
             name,
+            index,
             bytes: Gauge::new(),
-            allocations: AtomicU64::new(0),
-            frees: AtomicU64::new(0),
-            resizes: AtomicU64::new(0),
+            own: PerThread::new(),
+            others: Counts {
+                allocations: AtomicU64::new(0),
+                frees: AtomicU64::new(0),
+                resizes: AtomicU64::new(0),
+                bytes: Part::new(),
+            },
             refused: AtomicU64::new(0),
             next: OnceLock::new(),
         }
     }
 
     pub(super) const fn untagged() -> Self {
-        Self::new(Cow::Borrowed("untagged"))
+        Self::new(Cow::Borrowed("untagged"), 0)
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// This tag and those behind it.
@@ -87,25 +170,33 @@ impl Tag {
     pub(super) fn find_or_add(&self, name: &str) -> &Self {
         let mut tag = self;
         while tag.name != name {
-            tag = tag.next.get_or_init(|| Box::new(Self::new(Cow::Owned(name.to_owned()))));
+            tag = tag.next.get_or_init(|| Box::new(Self::new(Cow::Owned(name.to_owned()), tag.index + 1)));
         }
         tag
     }
 
-    #[inline]
-    pub(super) fn allocated(&self) {
-        self.allocations.fetch_add(1, Relaxed);
+    #[inline(always)]
+    pub(super) fn allocated(&self, bytes: usize) {
+        let own = self.own.own();
+        count(&own.unwrap_or(&self.others).allocations, own.is_some(), Relaxed);
+        self.bytes.add(own.map(|own| &own.bytes), bytes);
     }
 
-    #[inline]
-    pub(super) fn freed(&self) {
+    #[inline(always)]
+    pub(super) fn freed(&self, bytes: usize) {
+        let own = self.own.own();
+        self.bytes.take(own.map(|own| &own.bytes), bytes);
         // ORDER: Release, pairs with Acquire in `read`: who sees the free sees the allocation, too.
-        self.frees.fetch_add(1, Release);
+        count(&own.unwrap_or(&self.others).frees, own.is_some(), Release);
     }
 
+    /// By so many bytes more, or fewer.
     #[inline]
-    pub(super) fn resized(&self) {
-        self.resizes.fetch_add(1, Relaxed);
+    pub(super) fn resized(&self, more: usize, fewer: usize) {
+        let own = self.own.own();
+        count(&own.unwrap_or(&self.others).resizes, own.is_some(), Relaxed);
+        self.bytes.add(own.map(|own| &own.bytes), more);
+        self.bytes.take(own.map(|own| &own.bytes), fewer);
     }
 
     #[cold]
@@ -114,16 +205,18 @@ impl Tag {
     }
 
     pub(super) fn read(&self) -> TagStats {
-        // ORDER: Acquire, pairs with Release in `freed`; frees are read before allocations.
-        let frees = self.frees.load(Acquire);
+        let all = || self.own.all().chain([&self.others]);
+        // ORDER: Acquire, pairs with Release in `freed`; all frees are read before the first allocation.
+        let frees = all().map(|counts| counts.frees.load(Acquire)).sum();
+        let (bytes, peak) = self.bytes.read(self.own.all().map(|counts| &counts.bytes));
         TagStats {
             name: self.name.to_string(),
-            allocations: self.allocations.load(Relaxed),
+            allocations: all().map(|counts| counts.allocations.load(Relaxed)).sum(),
             frees,
-            resizes: self.resizes.load(Relaxed),
+            resizes: all().map(|counts| counts.resizes.load(Relaxed)).sum(),
             refused: self.refused.load(Relaxed),
-            bytes: self.bytes.now(),
-            peak: self.bytes.peak(),
+            bytes,
+            peak,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Readings as plain data, and what lies between two of them.
 
 use core::fmt;
+use std::collections::HashSet;
 
 use crate::stats::Bytes;
 
@@ -23,6 +24,41 @@ pub struct TrackingSnapshot {
     pub total: TagStats,
     /// Each tag, in the order in which they were made: `untagged` is the first.
     pub tags: Vec<TagStats>,
+    /// Each live block in the order of allocation, if the layer was made [with a list](super::Tracking::with_list). The
+    /// table does not show them.
+    pub blocks: Vec<LiveBlock>,
+}
+
+/// A live block.
+///
+/// # Examples
+///
+/// ```
+/// use blockyard::layers::LiveBlock;
+///
+/// let block = LiveBlock { address: 0x1000, size: 24, align: 8, tag: String::from("scene"), number: 7 };
+/// assert_eq!(block.to_string(), "#7 scene: 24 bytes aligned to 8 at 0x1000");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LiveBlock {
+    /// Where it is.
+    pub address: usize,
+    /// Bytes, as asked for.
+    pub size: usize,
+    /// The alignment asked for.
+    pub align: usize,
+    /// The tag it was allocated under.
+    pub tag: String,
+    /// How many blocks of the layer had been allocated before. It stays as the block is resized.
+    pub number: u64,
+}
+
+impl fmt::Display for LiveBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, size, align, tag, number } = self;
+        write!(f, "#{number} {tag}: {size} bytes aligned to {align} at {address:#x}")
+    }
 }
 
 /// What one tag had.
@@ -106,7 +142,9 @@ impl TrackingSnapshot {
             .filter(TagGrowth::is_something)
             .collect();
         tags.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.name.cmp(&other.name)));
-        TrackingGrowth { total: TagGrowth::between(&earlier.total, &self.total), tags }
+        let known: HashSet<u64> = earlier.blocks.iter().map(|block| block.number).collect();
+        let blocks = self.blocks.iter().filter(|block| !known.contains(&block.number)).cloned().collect();
+        TrackingGrowth { total: TagGrowth::between(&earlier.total, &self.total), tags, blocks }
     }
 }
 
@@ -125,6 +163,8 @@ pub struct TrackingGrowth {
     pub total: TagGrowth,
     /// The tags where something happened, those that grew most first.
     pub tags: Vec<TagGrowth>,
+    /// The blocks that have come and are still there, if the layer keeps a list. The table does not show them.
+    pub blocks: Vec<LiveBlock>,
 }
 
 /// What happened to one tag between two readings.

@@ -145,6 +145,7 @@ fn a_child_may_panic() {
     assert_survives(&tracking, &panics);
     let total = tracking.snapshot().total;
     assert_eq!((total.bytes, total.allocations, total.frees, total.resizes), (0, 1, 1, 3));
+    assert_survives(&Tracking::with_list(&probe), &panics);
     assert_survives(&&Locked::new(&probe), &panics);
     assert_survives(&&Fallback::new(FixedBuffer::new(&mut []), &probe), &panics);
 }

@@ -3,7 +3,7 @@
 use blockyard::Global;
 use blockyard::allocator_api2::boxed::Box as HeapBox;
 use blockyard::allocator_api2::vec::Vec as HeapVec;
-use blockyard::layers::{Failing, TagStats, Tracking};
+use blockyard::layers::{Failing, LiveBlock, TagStats, Tracking};
 
 use crate::support::{Rng, team};
 
@@ -127,4 +127,32 @@ fn threads_share_the_books() {
     assert!(now.tags.iter().all(|tag| tag.bytes == 0 && tag.live() == 0));
     assert_eq!(now.tags.len(), 6, "two threads that make one tag get one");
     assert!(now.total.peak <= now.tags.iter().map(|tag| tag.peak).sum());
+}
+
+#[test]
+fn live_blocks_are_listed_where_they_are() {
+    let tracking = Tracking::with_list(Failing::nth(Global, 3));
+    let mut bytes = HeapVec::<u8, _>::with_capacity_in(100, tracking.tag("bytes"));
+    let gone = HeapBox::new_in([0_u64; 4], &tracking);
+    bytes.reserve_exact(5000);
+    assert!(bytes.try_reserve_exact(9000).is_err());
+    let before = tracking.snapshot();
+    let rows = |blocks: &[LiveBlock]| -> Vec<_> {
+        blocks.iter().map(|block| (block.number, block.tag.clone(), block.address, block.size)).collect()
+    };
+    let first = (0, "bytes".to_owned(), bytes.as_ptr().addr(), 5000);
+    let second = (1, "untagged".to_owned(), std::ptr::from_ref(&*gone).addr(), 32);
+    assert_eq!(rows(&before.blocks), [first, second]);
+
+    drop(gone);
+    bytes.reserve_exact(6000);
+    let fresh = HeapBox::new_in(7_u64, tracking.tag("fresh"));
+    let after = tracking.snapshot();
+    let third = (2, "fresh".to_owned(), std::ptr::from_ref(&*fresh).addr(), 8);
+    assert_eq!(rows(&after.since(&before).blocks), [third]);
+    assert_eq!((after.blocks[0].number, after.blocks[0].size), (0, 6000));
+
+    bytes.shrink_to_fit();
+    drop(fresh);
+    assert!(tracking.snapshot().blocks.is_empty());
 }

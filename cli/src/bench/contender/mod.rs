@@ -19,6 +19,7 @@ use std::any::Any;
 
 pub(crate) use counting::{Counting, LiveBytes};
 pub(crate) use field::{ContenderVisitor, Field, Profile, left_out, profiles};
+pub(crate) use ours::ThroughTrait;
 
 /// One thread's way to its allocator: the four calls of `GlobalAlloc`, on a value that need not be `Sync`.
 ///

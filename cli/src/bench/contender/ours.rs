@@ -105,7 +105,7 @@ fn spare_heaps(count: usize) -> Box<dyn Any> {
 }
 
 /// An `Allocator` as a thread's way to allocate.
-pub(crate) struct ThroughTrait<A>(A);
+pub(crate) struct ThroughTrait<A>(pub(crate) A);
 
 fn block_or_null<E>(block: Result<NonNull<[u8]>, E>) -> *mut u8 {
     block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())

@@ -89,7 +89,7 @@ fn family_heading(rows: &[Measured]) -> String {
     let threads = match threads[..] {
         [one] => count(one, "thread"),
         [one, many] => format!("{one} and {}", count(many, "thread")),
-        _ => String::new(),
+        ref many => format!("{many:?} threads"),
     };
     let spec = &rows[0].spec;
     format!("{}: {} ({}; {threads})\n", names.join(", "), spec.about, spec.op)

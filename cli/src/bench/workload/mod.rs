@@ -150,12 +150,12 @@ impl Sample {
 /// Keeps the compiler from seeing where a block came from, and so from removing the pair that makes and
 /// frees it.
 #[inline(always)]
-fn opaque(block: *mut u8) -> *mut u8 {
+pub(crate) fn opaque(block: *mut u8) -> *mut u8 {
     black_box(block)
 }
 
 /// The layout of `size` bytes, aligned as most Rust types are.
-const fn layout(size: usize) -> Layout {
+pub(crate) const fn layout(size: usize) -> Layout {
     match Layout::from_size_align(size, 8) {
         Ok(layout) => layout,
         Err(_) => panic!("a size that no layout can have"),
