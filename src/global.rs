@@ -5,7 +5,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::config::{MAX_CLASS_SIZE, SEGMENT_SIZE};
-use crate::heap::{GLOBAL, collect};
+use crate::heap::{ChunkView, GLOBAL, chunks, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
 use crate::threads::{binding, current_blocks, current_record, own_blocks};
@@ -44,6 +44,22 @@ impl Global {
     /// ```
     pub fn collect(&self) -> usize {
         collect(&GLOBAL)
+    }
+
+    /// Every chunk and about how full it is: see [`Heap::chunks`](crate::Heap::chunks).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static ALLOCATOR: blockyard::Global = blockyard::Global;
+    ///
+    /// let chunks = blockyard::Global.chunks();
+    /// assert!(chunks.iter().any(|chunk| chunk.used > 0));
+    /// ```
+    #[must_use]
+    pub fn chunks(&self) -> Vec<ChunkView> {
+        chunks(&GLOBAL)
     }
 
     /// Sends home the foreign blocks that this thread has freed but still holds: at most 16 KiB.

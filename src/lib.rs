@@ -141,7 +141,10 @@ pub mod temp;
 #[cfg(not(loom))]
 pub use self::{
     global::Global,
-    heap::{BuildError, Heap, HeapBuilder, LimitExceeded, LocalHeap, RouteError},
+    heap::{
+        BlockView, BuildError, ChunkRole, ChunkView, Heap, HeapBuilder, HeapWalk, LimitExceeded, LocalHeap,
+        RouteError, WalkError,
+    },
     pool::{BlockPool, LocalBlockPool, LocalPool, Pool, PoolBox, PoolBuilder, PoolError, PoolRefused},
     stats::{
         BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,

@@ -56,7 +56,7 @@ impl HeapCore {
         // SAFETY: the mapping is ours; the block lies in it.
         unsafe {
             let big = &(*segment).big;
-            big.local.set(local);
+            big.set_local(local);
             big.block_size.set(plan.block_size as u64);
             let totals = local.totals(BIG_ROW);
             totals.allocated.add(1);
@@ -159,7 +159,7 @@ impl HeapCore {
     /// (I1) The caller gives up the segment's block.
     pub(crate) unsafe fn free_big(&self, segment: *mut Segment, size: Option<usize>) {
         // SAFETY: (I1) passed on; the segment is the block's.
-        unsafe { self.while_held((*segment).big.local.get(), || self.free_mapping(segment, size)) };
+        unsafe { self.while_held((*segment).big.local(), || self.free_mapping(segment, size)) };
     }
 
     /// # Safety
@@ -169,8 +169,9 @@ impl HeapCore {
         // SAFETY: (I6) the local heap lives as long as the heap; (I5) the mapping is the pool's now.
         unsafe {
             let block_size = (*segment).big.block_size.get();
-            let totals = (*(*segment).big.local.get()).totals(BIG_ROW);
+            let totals = (*(*segment).big.local()).totals(BIG_ROW);
             totals.count_freed(size.unwrap_or(block_size as usize), block_size);
+            (*segment).big.set_local(ptr::null());
             self.discharge((*segment).size.get());
             pool.push_idle(segment);
         }
@@ -192,7 +193,7 @@ impl HeapCore {
         unsafe {
             let big = &(*segment).big;
             let old_block = big.block_size.get();
-            let totals = (*big.local.get()).totals(BIG_ROW);
+            let totals = (*big.local()).totals(BIG_ROW);
             let (offset, align, old) = (big.offset.get(), big.align.get(), (*segment).size.get());
             let Some(plan) = Plan::new(new_size, offset.min(align)) else {
                 return ptr::null_mut();

@@ -56,13 +56,19 @@ impl FreeList {
 
     /// Blocks on the list, counted one by one.
     pub(crate) fn count(&self) -> u64 {
-        let (mut count, mut block) = (0, self.head.get());
-        while !block.is_null() {
-            count += 1;
+        self.iter().count() as u64
+    }
+
+    /// Every block on the list.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = *mut Block> {
+        let (head, mut last) = (self.head.get(), ptr::null_mut::<Block>());
+        core::iter::from_fn(move || {
+            // A link is followed when the next block is asked for, so that who sees a broken one can stop.
             // SAFETY: (I1) blocks on the list are free and held by the list's thread.
-            block = unsafe { Block::next(block) };
-        }
-        count
+            last = if last.is_null() { head } else { unsafe { Block::next(last) } };
+            (!last.is_null()).then_some(last)
+        })
+        .fuse()
     }
 
     /// Takes all of `other`'s blocks in place of its own, of which there are none.

@@ -25,3 +25,4 @@ mod stats;
 mod support;
 mod temp;
 mod traits;
+mod walk;
