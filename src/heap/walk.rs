@@ -71,7 +71,8 @@ pub struct ChunkView {
     pub segment: usize,
     /// What it is used for.
     pub role: ChunkRole,
-    /// The blocks' size, or that the one block is a run of chunks or a mapping. `None` where there are no blocks.
+    /// The blocks' size, or that the one block is a run of chunks or a mapping. `None` where there are no blocks;
+    /// a free mapping is still one.
     pub kind: Option<ClassKind>,
     /// Place of the local heap that owns the blocks, in [`HeapStats::threads`](crate::HeapStats::threads).
     pub owner: Option<usize>,
@@ -430,7 +431,7 @@ unsafe fn take(core: &HeapCore, only: Option<&LocalCore>) -> HeapWalk {
                 if only.is_some() && number.map(|&(number, _)| number) != view.owner {
                     return;
                 }
-                live = Box::new([1]);
+                live = Box::new([view.used as u64]);
             }
             None if only.is_some() => return,
             None => {}
@@ -516,10 +517,9 @@ fn mapping(segment: &Segment, start: usize, owners: &Owners) -> ChunkView {
     let offset = segment.big.offset.get();
     let size = segment.size.get() - offset;
     let mut view = ChunkView { address: start + offset, segment: start, ..nobodys(size) };
+    (view.kind, view.capacity) = (Some(ClassKind::Mapping), 1);
     if let Some(&(number, thread)) = owners.0.get(&segment.big.local()) {
-        view.role = ChunkRole::Blocks;
-        view.kind = Some(ClassKind::Mapping);
-        (view.capacity, view.used) = (1, 1);
+        (view.role, view.used) = (ChunkRole::Blocks, 1);
         (view.owner, view.thread) = (Some(number), Some(thread));
         view.block_size = segment.big.block_size.get() as usize;
     }

@@ -11,7 +11,7 @@ use svg::node::element::{Group, Rectangle, Text, Title};
 use svg::{Document, Node};
 
 use super::report::Report;
-use super::units::{bytes, count, counted};
+use super::units::{bytes, count, counted, counted_as};
 
 /// Bytes of a chunk: one cell.
 const CELL_BYTES: usize = 64 << 10;
@@ -69,13 +69,23 @@ fn draw(stats: &HeapStats, chunks: &[ChunkView]) -> Document {
     page.heading(stats, chunks);
     page.legend(stats, chunks);
 
-    let is_mapping =
-        |chunk: &&ChunkView| matches!(chunk.kind, Some(ClassKind::Mapping)) || chunk.size > 4 << 20;
+    let is_mapping = |chunk: &&ChunkView| chunk.kind == Some(ClassKind::Mapping);
     let mut segments: BTreeMap<usize, Vec<&ChunkView>> = BTreeMap::new();
     for chunk in chunks.iter().filter(|chunk| !is_mapping(chunk)) {
         segments.entry(chunk.segment).or_default().push(chunk);
     }
-    page.text(0, "bold", &format!("{}, by address", counted(segments.len() as u64, "segment of 4 MiB")));
+    page.text(
+        0,
+        "bold",
+        &format!(
+            "{}, by address",
+            counted_as(
+                segments.len() as u64,
+                "segment of 64 chunks of 64 KiB",
+                "segments of 64 chunks of 64 KiB"
+            )
+        ),
+    );
     for (place, (&start, chunks)) in segments.iter().enumerate() {
         let (column, row) = (place % SEGMENTS, place / SEGMENTS);
         let (x, y) = (MARGIN + column * SEGMENT_PITCH, page.y + row * SEGMENT_PITCH);
@@ -184,7 +194,11 @@ impl Page {
         if mappings.is_empty() {
             return;
         }
-        self.text(0, "bold", &counted(mappings.len() as u64, "mapping of one block above 1 MiB"));
+        self.text(
+            0,
+            "bold",
+            &format!("{} of one block each, a cell for 1 MiB", counted(mappings.len() as u64, "mapping")),
+        );
         let room = SEGMENTS * SEGMENT_PITCH / PITCH;
         let mut column = 0;
         for chunk in mappings {
