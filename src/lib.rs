@@ -102,6 +102,7 @@
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use allocator_api2_02 as allocator_api2;
 
+mod checkers;
 mod config;
 mod raw;
 mod sync;

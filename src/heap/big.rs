@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 
 use super::HeapCore;
 use super::pool::Pool;
+use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{CHUNK_SIZE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
 use crate::local_heap::{BIG_ROW, LocalCore};
@@ -96,6 +97,7 @@ impl HeapCore {
             let segment = Segment::init(start, self, Kind::Big, plan.size);
             (*segment).big.offset.set(plan.offset);
             (*segment).big.align.set(plan.align);
+            checkers::hide(segment.cast::<u8>().add(plan.offset), plan.size - plan.offset);
             self.pool.lock().link(self, segment);
             self.count_mapped(plan.size);
             if plan.block_size >= HUGE_PAGES_BLOCK {
@@ -230,12 +232,17 @@ impl HeapCore {
         // SAFETY: (I5) unlinked before it moves, and only if no reader is inside.
         unsafe {
             pool.unlink(self, segment);
+            let offset = (*segment).big.offset.get();
+            checkers::give_back(segment.cast::<u8>().add(offset), old - offset);
             let moved = if self.gate.is_free() {
                 self.source().remap(NonNull::new_unchecked(segment.cast()), old, new, align)
             } else {
                 None
             };
             let place = moved.map_or(segment, |start| start.cast::<Segment>().as_ptr());
+            // An idle one: under a checker no block is resized where it is.
+            let now = if moved.is_some() { new } else { old };
+            checkers::hide(place.cast::<u8>().add(offset), now - offset);
             if moved.is_some() {
                 (*place).size.set(new);
                 if new > old {

@@ -207,14 +207,12 @@ impl HeapWalk {
     /// assert_eq!(bytes, 832);
     /// ```
     pub fn blocks(&self) -> impl Iterator<Item = BlockView> {
-        self.chunks.iter().zip(&self.live).filter_map(blocks_of).flatten()
+        self.chunks.iter().zip(&self.live).filter_map(|(chunk, live)| blocks_of(chunk, live)).flatten()
     }
 }
 
 /// The live blocks of a chunk that has any.
-fn blocks_of<'a>(
-    (chunk, live): (&ChunkView, &'a Box<[u64]>),
-) -> Option<impl Iterator<Item = BlockView> + 'a> {
+fn blocks_of<'a>(chunk: &ChunkView, live: &'a [u64]) -> Option<impl Iterator<Item = BlockView> + 'a> {
     let (kind, owner, thread) = (chunk.kind?, chunk.owner?, chunk.thread?);
     let (start, size) = (chunk.address, chunk.block_size);
     let is_live = |index: &usize| live[index / 64] >> (index % 64) & 1 == 1;

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use core::ptr;
 
+use crate::checkers;
 use crate::sync::UnsafeCell;
 
 /// A free block: its first word links to the next one.
@@ -25,7 +26,7 @@ impl Block {
     pub(crate) unsafe fn next(this: *mut Self) -> *mut Self {
         // SAFETY: (I1) a free block's first word is its link, written by whoever freed it, and
         // only its holder reads it.
-        unsafe { (*this).next.with(|next| *next) }
+        checkers::with_link(this.cast(), || unsafe { (*this).next.with(|next| *next) })
     }
 
     /// # Safety
@@ -33,7 +34,7 @@ impl Block {
     #[inline(always)]
     pub(crate) unsafe fn set_next(this: *mut Self, next: *mut Self) {
         // SAFETY: (I1) nobody else may touch a block that the caller holds.
-        unsafe { (*this).next.with_mut(|link| *link = next) }
+        checkers::with_link(this.cast(), || unsafe { (*this).next.with_mut(|link| *link = next) })
     }
 }
 
