@@ -69,11 +69,11 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | arithmetic and the facade to atomics | `config`, `size_class`, `clock`, `sync` |
+//! | arithmetic and the facade to atomics | `config`, `size_class`, `clock`, `sync`; `checkers`: what valgrind and AddressSanitizer are told |
 //! | memory | [`source`], `raw/`: blocks, chunks, segments, the return queue |
 //! | one thread's part of a heap | `local_heap/`: fast path, slow path, outbox, counters |
 //! | who owns what | `threads/`: records, orphans, the bond between thread and record |
-//! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
+//! | heaps | `heap/`: the pool of free chunks, big blocks, the handles, walks; `global` |
 //! | blocks of one size | `pool/`: typed and untyped pools, each on a heap of its own |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
@@ -88,6 +88,9 @@
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 //! - `tracing`: `layers::Logging`, each call to an allocator as an event of the `tracing` crate.
 //! - `conformance`: a suite that checks what the `Allocator` trait promises, for your own allocators.
+//! - `valgrind`, `asan`: for debugging. Where the program runs under valgrind's memcheck, or AddressSanitizer's runtime
+//!   is linked in, it is told of every block of a heap, so that it reports overflow, use after free and leaks as it does
+//!   for `malloc`. Blocks are 16 bytes larger then, and a resize always moves. Elsewhere the features cost a load per call.
 
 #![cfg_attr(loom, allow(dead_code, reason = "models use parts of the types they drive"))]
 #![cfg_attr(
