@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::thread;
 
 use blockyard::allocator_api2::alloc::Allocator;
-use blockyard::{Global, Heap};
+use blockyard::{Arena, Global, Heap};
 
 #[global_allocator]
 static ALLOCATOR: Global = Global;
@@ -34,9 +34,9 @@ fn read(place: *mut u8) -> u8 {
     unsafe { place.read_volatile() }
 }
 
-fn bug<A: Allocator + Sync>(memory: &A, name: &str) {
+/// What needs no other thread.
+fn simple_bug(memory: &impl Allocator, name: &str) {
     match name {
-        "none" => clean(memory),
         // Of three neighbours the last is free.
         "overflow-into-free" => {
             let blocks: Vec<*mut u8> = (0..3).map(|_| take(memory, LAYOUT)).collect();
@@ -69,12 +69,6 @@ fn bug<A: Allocator + Sync>(memory: &A, name: &str) {
             free(memory, block, LAYOUT);
             write(block);
         }
-        "use-after-foreign-free" => {
-            let block = take(memory, LAYOUT).expose_provenance();
-            let there = || free(memory, std::ptr::with_exposed_provenance_mut(block), LAYOUT);
-            thread::scope(|scope| scope.spawn(there).join()).expect("freed");
-            read(std::ptr::with_exposed_provenance_mut(block));
-        }
         "use-after-grow" => {
             let old = NonNull::new(take(memory, LAYOUT)).expect("not null");
             let new = Layout::new::<[u8; 72]>();
@@ -104,10 +98,66 @@ fn bug<A: Allocator + Sync>(memory: &A, name: &str) {
     }
 }
 
+fn bug<A: Allocator + Sync>(memory: &A, name: &str) {
+    match name {
+        "none" => clean(memory),
+        "use-after-foreign-free" => {
+            let block = take(memory, LAYOUT).expose_provenance();
+            let there = || free(memory, std::ptr::with_exposed_provenance_mut(block), LAYOUT);
+            thread::scope(|scope| scope.spawn(there).join()).expect("freed");
+            read(std::ptr::with_exposed_provenance_mut(block));
+        }
+        other => simple_bug(memory, other),
+    }
+}
+
 fn overflow(memory: &impl Allocator, layout: Layout) {
     let block = take(memory, layout);
     write(block.wrapping_add(layout.size()));
     free(memory, block, layout);
+}
+
+fn bug_of_an_arena(name: &str) {
+    let mut arena = Arena::new();
+    match name {
+        "none" => {
+            for round in 1..4 {
+                for n in 1..400_usize {
+                    arena.alloc_slice_copy(&vec![n; n * round]);
+                    arena.scope(|scope| {
+                        let mut grown = blockyard::allocator_api2::vec::Vec::new_in(&*scope);
+                        (0..n).for_each(|m| grown.push(m));
+                        grown.shrink_to_fit();
+                        assert_eq!(grown.iter().sum::<usize>(), n * (n - 1) / 2);
+                        scope.alloc_slice_copy(&vec![1_u8; n * 100]);
+                    });
+                }
+                arena.reset();
+            }
+        }
+        "overflow" => {
+            let place: *mut u8 = arena.alloc([0_u8; 64]).as_mut_ptr();
+            arena.alloc([0_u8; 64]);
+            arena.alloc([0_u8; 64]);
+            write(black_box(place).wrapping_add(64));
+        }
+        "overflow-of-a-large-block" => {
+            let place: *mut u8 = arena.alloc_slice_copy(&[0_u8; 50_000]).as_mut_ptr();
+            write(black_box(place).wrapping_add(50_000));
+        }
+        "use-after-reset" => {
+            let place: *mut u8 = arena.alloc([7_u8; 64]).as_mut_ptr();
+            arena.reset();
+            read(black_box(place));
+        }
+        "use-after-scope" => {
+            let place = arena.scope(|scope| black_box(scope.alloc([7_u8; 64]).as_mut_ptr()));
+            read(place);
+        }
+        "use-after-grow" => simple_bug(&&arena, name),
+        "uninitialised" => simple_bug(&&arena, name),
+        other => panic!("no bug is called {other}"),
+    }
 }
 
 /// A bit of everything, done right.
@@ -173,6 +223,7 @@ fn main() {
                 std::mem::forget(heap);
             }
         }
+        "arena" => bug_of_an_arena(name),
         other => panic!("no allocator is called {other}"),
     }
 }

@@ -41,5 +41,12 @@ for allocator in heap global; do
     expect $allocator uninitialised 'Conditional jump or move depends on uninitialised value'
     expect $allocator leak '777 bytes in 1 blocks are definitely lost'
 done
+expect arena none 'ERROR SUMMARY: 0 errors'
+expect arena overflow 'Invalid write of size 1'
+expect arena overflow-of-a-large-block 'Invalid write of size 1'
+expect arena use-after-reset 'Invalid read of size 1'
+expect arena use-after-scope 'Invalid read of size 1'
+expect arena use-after-grow 'Invalid write of size 1'
+expect arena uninitialised 'Conditional jump or move depends on uninitialised value'
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -7,6 +7,8 @@
 //! block before it. What we do with free blocks ourselves, following and writing links, shows that one word for as
 //! long.
 //!
+//! An [`Arena`](crate::Arena) does the same with its chunks. The bytes of buffers are left alone: they are the user's.
+//!
 //! The handles call this, at the outermost place: `if checkers::is_on()`. Without the features that is the constant
 //! false. With them, and no checker around the program, it is one load; everything else is as ever. Under a checker
 //! blocks are 16 bytes larger and a resize always moves.

@@ -46,3 +46,11 @@ pub(crate) fn hide(_start: *mut u8, _size: usize) {}
 pub(crate) fn show(_start: *mut u8, _size: usize) {}
 #[inline(always)]
 pub(crate) fn give_back(_start: *mut u8, _size: usize) {}
+#[inline(always)]
+pub(crate) fn place<T>(
+    layout: Layout,
+    raw: impl FnOnce(Layout) -> T,
+    _address: impl FnOnce(&T) -> Option<*mut u8>,
+) -> Option<T> {
+    Some(raw(layout))
+}

@@ -178,3 +178,22 @@ pub(crate) fn give_back(start: *mut u8, size: usize) {
         let _ = (start, size);
     }
 }
+
+/// A place of `layout` in memory that is hidden, from `raw`, with a gap behind it; `None` for a layout that is too
+/// large.
+#[cold]
+pub(crate) fn place<T>(
+    layout: Layout,
+    raw: impl FnOnce(Layout) -> T,
+    address: impl FnOnce(&T) -> Option<*mut u8>,
+) -> Option<T> {
+    let roomy = if layout.size() == 0 { layout } else { with_gap(layout)? };
+    let placed = raw(roomy);
+    if let Some(place) = address(&placed)
+        && layout.size() != 0
+    {
+        give_back(place, layout.size());
+        hide(place.wrapping_add(layout.size()), GAP);
+    }
+    Some(placed)
+}
