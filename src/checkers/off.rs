@@ -46,6 +46,7 @@ pub(crate) fn hide(_start: *mut u8, _size: usize) {}
 pub(crate) fn show(_start: *mut u8, _size: usize) {}
 #[inline(always)]
 pub(crate) fn give_back(_start: *mut u8, _size: usize) {}
+#[cfg(feature = "allocator-api2-02")]
 #[inline(always)]
 pub(crate) fn place<T>(
     layout: Layout,

@@ -181,6 +181,7 @@ pub(crate) fn give_back(start: *mut u8, size: usize) {
 
 /// A place of `layout` in memory that is hidden, from `raw`, with a gap behind it; `None` for a layout that is too
 /// large.
+#[cfg(feature = "allocator-api2-02")]
 #[cold]
 pub(crate) fn place<T>(
     layout: Layout,
