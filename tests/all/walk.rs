@@ -204,11 +204,14 @@ fn what_waits_in_an_outbox_is_not_shown_and_its_thread_goes_on() {
         barrier.wait();
         // SAFETY: the two others wait at the barrier.
         let walk = unsafe { heap.walk_while_quiet() };
-        assert_eq!(shown(&walk), places);
-        assert_walk_is_sound(&walk, heap);
-        assert!(heap.stats().blocks.returned > 0, "the test is about foreign blocks");
-        assert_eq!(heap.stats().blocks.queued, 0, "all are home");
+        let stats = heap.stats();
+        // Checks come when nobody waits any more, or a failure would hang.
         barrier.wait();
+        assert_eq!(shown(&walk), places);
+        assert_chunks_are_sound(walk.chunks());
+        assert_eq!(places.len() as u64, stats.blocks.live(), "{stats}");
+        assert!(stats.blocks.returned > 0, "the test is about foreign blocks");
+        assert_eq!(stats.blocks.queued, 0, "all are home");
     });
     free_all(&heap, kept);
     assert_empty(&heap.stats());
@@ -233,6 +236,14 @@ fn a_threads_own_walk_is_exact_while_others_run() {
                 free_all(heap, live);
             });
         }
+        // Also when a check fails.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let stopping = Stop(stop);
         let local = heap.local();
         let mut rng = Rng::new(99);
         let mut live: Vec<Block> = Vec::new();
@@ -251,7 +262,7 @@ fn a_threads_own_walk_is_exact_while_others_run() {
             assert_chunks_are_sound(walk.chunks());
             _ = heap.chunks();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         free_all(heap, live);
         assert_eq!(local.walk().blocks().count(), 0);
     });
