@@ -4,8 +4,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::checkers;
 use crate::config::{MAX_CLASS_SIZE, SEGMENT_SIZE};
-use crate::heap::{GLOBAL, collect};
+use crate::heap::{ChunkView, GLOBAL, chunks, collect};
 use crate::local_heap::{BlockCache, LocalCore, free_layout, rounded};
 use crate::size_class::class_of;
 use crate::threads::{binding, current_blocks, current_record, own_blocks};
@@ -44,6 +45,22 @@ impl Global {
     /// ```
     pub fn collect(&self) -> usize {
         collect(&GLOBAL)
+    }
+
+    /// Every chunk and about how full it is: see [`Heap::chunks`](crate::Heap::chunks).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static ALLOCATOR: blockyard::Global = blockyard::Global;
+    ///
+    /// let chunks = blockyard::Global.chunks();
+    /// assert!(chunks.iter().any(|chunk| chunk.used > 0));
+    /// ```
+    #[must_use]
+    pub fn chunks(&self) -> Vec<ChunkView> {
+        chunks(&GLOBAL)
     }
 
     /// Sends home the foreign blocks that this thread has freed but still holds: at most 16 KiB.
@@ -154,6 +171,11 @@ pub(crate) fn is_installed() -> bool {
 pub(crate) unsafe fn realloc<W: Way>(block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
     // SAFETY: (I7) this thread's own local heap, or a leased one; (I1) passed on.
     unsafe {
+        if checkers::is_on() {
+            return checkers::realloc(block, old, new, alloc_raw::<W>, |block, layout| {
+                dealloc_raw(block, layout)
+            });
+        }
         match BlockCache::local(W::blocks()) {
             Some(local) if is_routable(old) && is_routable(new) => (*local).realloc(block, old, new),
             _ => realloc_slow::<W>(block, old, new),
@@ -212,6 +234,11 @@ fn alloc_slow<W: Way>(layout: Layout) -> *mut u8 {
 /// A block for `layout`; null when out of memory.
 #[inline(always)]
 pub(crate) fn alloc<W: Way>(layout: Layout) -> *mut u8 {
+    if checkers::is_on() { checkers::alloc(layout, alloc_raw::<W>) } else { alloc_raw::<W>(layout) }
+}
+
+#[inline(always)]
+fn alloc_raw<W: Way>(layout: Layout) -> *mut u8 {
     let size = rounded(layout);
     if size <= MAX_CLASS_SIZE {
         let class = class_of(size);
@@ -223,8 +250,20 @@ pub(crate) fn alloc<W: Way>(layout: Layout) -> *mut u8 {
     }
 }
 
+/// # Safety
+/// (I1) The caller gives up `block`, a live block for `layout`, and of `GLOBAL` if it is not routable.
+#[inline(always)]
+unsafe fn dealloc_raw(block: *mut u8, layout: Layout) {
+    // SAFETY: (I1) the caller gives up the block, which finds its own heap; `GLOBAL` is asked only for
+    // blocks that are aligned to segments, and those are never routed.
+    unsafe { free_layout(&GLOBAL, current_record(), block, layout) };
+}
+
 /// A block for `layout`, its first `layout.size()` bytes zero; null when out of memory.
 pub(crate) fn alloc_zero<W: Way>(layout: Layout) -> *mut u8 {
+    if checkers::is_on() {
+        return checkers::alloc_zero(layout, alloc_raw::<W>);
+    }
     // SAFETY: (I7) this thread's own local heap, or a leased one.
     with_local::<W>(layout, |local| unsafe { local.alloc_zero(layout) })
 }
@@ -239,9 +278,13 @@ unsafe impl GlobalAlloc for Global {
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: (I1) the caller gives up the block, which finds its own heap; `GLOBAL` is asked only for
-        // blocks that are aligned to segments, and those are never routed.
-        unsafe { free_layout(&GLOBAL, current_record(), block, layout) };
+        // SAFETY: (I1) passed on.
+        unsafe {
+            if checkers::is_on() {
+                return checkers::dealloc(block, layout, |block, layout| dealloc_raw(block, layout));
+            }
+            dealloc_raw(block, layout);
+        }
     }
 
     #[inline]

@@ -72,11 +72,11 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | arithmetic and the facade to atomics | `config`, `size_class`, `clock`, `sync` |
+//! | arithmetic and the facade to atomics | `config`, `size_class`, `clock`, `sync`; `checkers`: what valgrind and AddressSanitizer are told |
 //! | memory | [`source`], `raw/`: blocks, chunks, segments, the return queue |
 //! | one thread's part of a heap | `local_heap/`: fast path, slow path, outbox, counters |
 //! | who owns what | `threads/`: records, orphans, the bond between thread and record |
-//! | heaps | `heap/`: the pool of free chunks, big blocks, the handles; `global` |
+//! | heaps | `heap/`: the pool of free chunks, big blocks, the handles, walks; `global` |
 //! | blocks of one size | `pool/`: typed and untyped pools, each on a heap of its own |
 //! | numbers | `stats/`: the registry and its snapshots |
 //! | interfaces | `allocator_api` |
@@ -92,6 +92,9 @@
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 //! - `tracing`: `layers::Logging`, each call to an allocator as an event of the `tracing` crate.
 //! - `conformance`: a suite that checks what the `Allocator` trait promises, for your own allocators.
+//! - `valgrind`, `asan`: for debugging. Where the program runs under valgrind's memcheck, or AddressSanitizer's runtime
+//!   is linked in, it is told of every block of a heap and place in an arena, so that it reports overflow, use after free and leaks as it does
+//!   for `malloc`. Blocks are 16 bytes larger then, and a resize always moves. Elsewhere the features cost a load per call.
 
 #![cfg_attr(loom, allow(dead_code, reason = "models use parts of the types they drive"))]
 #![cfg_attr(
@@ -106,6 +109,7 @@
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub use allocator_api2_02 as allocator_api2;
 
+mod checkers;
 mod config;
 mod raw;
 mod sync;
@@ -147,7 +151,10 @@ pub mod temp;
 #[cfg(not(loom))]
 pub use self::{
     global::Global,
-    heap::{BuildError, Heap, HeapBuilder, LimitExceeded, LocalHeap, RouteError},
+    heap::{
+        BlockView, BuildError, ChunkRole, ChunkView, Heap, HeapBuilder, HeapWalk, LimitExceeded, LocalHeap,
+        RouteError, WalkError,
+    },
     pool::{BlockPool, LocalBlockPool, LocalPool, Pool, PoolBox, PoolBuilder, PoolError, PoolRefused},
     stats::{
         BlockStats, ByteStats, ClassKind, ClassStats, HeapStats, NamedArenaStats, ProcessStats, Stats,

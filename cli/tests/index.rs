@@ -149,3 +149,44 @@ fn a_query_without_a_word_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no word"));
 }
+
+#[test]
+fn a_map_shows_every_chunk() {
+    let dir = sample();
+    let map = dir.path().join("map.svg");
+    let args = ["index", "--no-compare", "--json", "--threads", "2", "--map", map.to_str().unwrap()];
+    let report = json(&blockyard(&args, Some(&dir.path().join("src"))));
+    let text = fs::read_to_string(&map).unwrap();
+    let picture = roxmltree::Document::parse(&text).expect("well-formed XML");
+    assert_eq!(picture.root_element().tag_name().name(), "svg");
+    let titles: Vec<&str> = picture
+        .descendants()
+        .filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "title")))
+        .filter_map(|node| node.text())
+        .collect();
+    assert!(
+        titles.iter().any(|title| title.starts_with("blocks of ") && title.contains("build-")),
+        "{titles:?}"
+    );
+    // 64 chunks to a segment: a mapping more or less.
+    let mapped = report["stats"]["bytes"]["mapped"].as_u64().unwrap();
+    let cells = picture.descendants().filter(|node| node.tag_name().name() == "rect").count();
+    assert!(titles.len() <= cells && cells >= 8 && mapped > 0, "{cells} cells, {mapped} bytes");
+    assert!(text.contains("Heap &quot;index&quot;") || text.contains("Heap \"index\""), "{text:.600}");
+}
+
+#[test]
+fn a_map_that_cannot_be_written_is_one_line_and_exit_status_2() {
+    let dir = sample();
+    let nowhere = dir.path().join("no/such/folder/map.svg");
+    let line = error_line(&blockyard(
+        &["index", "--no-compare", "--map", nowhere.to_str().unwrap()],
+        Some(dir.path()),
+    ));
+    assert!(line.contains("cannot write the map to") && line.contains("map.svg"), "{line}");
+    let full = Path::new("/dev/full");
+    if full.exists() {
+        let line = error_line(&blockyard(&["index", "--no-compare", "--map", "/dev/full"], Some(dir.path())));
+        assert!(line.contains("No space left"), "{line}");
+    }
+}

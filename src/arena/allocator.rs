@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 
 use super::{Arena, Scope};
 use crate::allocator_api2::alloc::Allocator;
+use crate::checkers;
 
 /// What the traits' implementations need of a handle.
 pub(crate) trait Blocks {
@@ -117,6 +118,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
 
     #[inline(always)]
     unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
+        checkers::hide(block.as_ptr(), layout.size());
         if self.bump.is_last(block, layout.size()) {
             self.note_low();
             // SAFETY: (A3) the last block of the current chunk, given up.
@@ -129,7 +131,9 @@ impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
 
     #[inline]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        if self.bump.is_last(block, old.size()) {
+        if checkers::is_on() {
+            None
+        } else if self.bump.is_last(block, old.size()) {
             // SAFETY: (A3) the last block of the current chunk, given up for its new place.
             unsafe { self.bump.grow_last(old, new) }
         } else if self.is_last_large(block, old.size()) {
@@ -142,7 +146,9 @@ impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
 
     #[inline]
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        if self.bump.is_last(block, old.size()) {
+        if checkers::is_on() {
+            None
+        } else if self.bump.is_last(block, old.size()) {
             self.note_low();
             // SAFETY: (A3) as in `grow`.
             unsafe { self.bump.shrink_last(old, new) }

@@ -7,6 +7,8 @@ use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
+use crate::checkers;
+
 /// What stands at a chunk's end.
 pub(super) struct Footer {
     /// The child's block, and its first usable byte.
@@ -73,6 +75,16 @@ impl Chunk {
     pub(super) fn capacity(self) -> usize {
         self.0.addr().get() - self.base().addr().get()
     }
+    /// Tells memory checkers that nothing is in it.
+    #[inline(always)]
+    pub(super) fn hide(self) {
+        checkers::hide(self.base().as_ptr(), self.capacity());
+    }
+    /// Tells memory checkers that it goes back to the child.
+    #[inline(always)]
+    pub(super) fn give_back(self) {
+        checkers::give_back(self.base().as_ptr(), self.capacity());
+    }
     pub(super) fn layout(self) -> Layout {
         self.footer().layout
     }
@@ -120,8 +132,9 @@ impl ChunkList {
         Some(chunk)
     }
 
-    /// Puts `chunk` before the first that is not larger.
+    /// Puts `chunk`, in which nothing is, before the first that is not larger.
     pub(super) fn insert(&self, chunk: Chunk) {
+        chunk.hide();
         let mut link = &self.0;
         while let Some(other) = link.get()
             && other.capacity() > chunk.capacity()

@@ -381,6 +381,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     fn bump_from(&self, chunk: chunk::Chunk) {
         // SAFETY: (A2) the chunk is alive, and nobody uses any of it; its end is a multiple of the granule.
         unsafe { self.bump.set(chunk.base(), chunk.end()) };
+        chunk.hide();
     }
 
     /// `drop` of an arena that has more than chunks in use.

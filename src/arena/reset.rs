@@ -91,6 +91,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         {
             // SAFETY: (A1) where it stood at first; (A3) by `&mut self`.
             unsafe { self.bump.rise(only.end()) };
+            only.hide();
             return self.publish();
         }
         budget.kept = 0;

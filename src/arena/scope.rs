@@ -15,6 +15,7 @@ use super::Arena;
 use super::chunk::Chunk;
 use crate::Global;
 use crate::allocator_api2::alloc::Allocator;
+use crate::checkers;
 
 /// A part of an arena's use that is taken back at its end; see [`Arena::scope`].
 ///
@@ -133,6 +134,8 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     unsafe fn rewind(&self, mark: &Mark) {
         if self.chunks.head() == mark.chunk && self.larges.head() == mark.large {
             self.note_low();
+            let finger = self.bump.finger();
+            checkers::hide(finger.as_ptr(), mark.finger.addr().get() - finger.addr().get());
             // SAFETY: (A1) as it was when the mark was made; (A3) passed on.
             unsafe { self.bump.rise(mark.finger) };
         } else {
@@ -167,7 +170,10 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
         }
         match mark.chunk {
             // SAFETY: (A1) as it was when the mark was made: what is below the finger is of this scope.
-            Some(chunk) => unsafe { self.bump.set(chunk.base(), mark.finger) },
+            Some(chunk) => unsafe {
+                checkers::hide(chunk.base().as_ptr(), mark.finger.addr().get() - chunk.base().addr().get());
+                self.bump.set(chunk.base(), mark.finger);
+            },
             None => {
                 self.bump.clear();
                 self.restart();

@@ -154,6 +154,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline]
     pub(super) unsafe fn release(&self, chunk: Chunk) {
         let (base, layout) = (chunk.base(), chunk.layout());
+        chunk.give_back();
         self.reserved.set(self.reserved.get() - layout.size());
         if layout == Self::FIRST_LAYOUT {
             // SAFETY: the child's block for this layout, given up.

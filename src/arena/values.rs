@@ -7,6 +7,7 @@ use core::slice;
 use super::copy::copy_bytes;
 use super::{Arena, ArenaBox, ArenaError, expect};
 use crate::allocator_api2::alloc::Allocator;
+use crate::checkers;
 
 /// Every method that allocates has two names: `try_` returns the error, the other panics with it. Neither
 /// holds anything of the arena while it calls a closure or an iterator, which may use the arena too.
@@ -15,6 +16,17 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// The fast path: a place in the current chunk.
     #[inline(always)]
     pub(super) fn place(&self, layout: Layout) -> Result<NonNull<u8>, ArenaError> {
+        if checkers::is_on() {
+            let address =
+                |placed: &Result<NonNull<u8>, ArenaError>| placed.as_ref().ok().map(|place| place.as_ptr());
+            let placed = checkers::place(layout, |roomy| self.place_raw(roomy), address);
+            return placed.unwrap_or_else(|| Err(ArenaError::overflow()));
+        }
+        self.place_raw(layout)
+    }
+
+    #[inline(always)]
+    fn place_raw(&self, layout: Layout) -> Result<NonNull<u8>, ArenaError> {
         match self.bump.take(layout, Self::GRANULE) {
             Some(place) => Ok(place),
             None => self.place_slow(layout),

@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 
 use super::HeapCore;
 use super::pool::Pool;
+use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{CHUNK_SIZE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
 use crate::local_heap::{BIG_ROW, LocalCore};
@@ -56,7 +57,7 @@ impl HeapCore {
         // SAFETY: the mapping is ours; the block lies in it.
         unsafe {
             let big = &(*segment).big;
-            big.local.set(local);
+            big.set_local(local);
             big.block_size.set(plan.block_size as u64);
             let totals = local.totals(BIG_ROW);
             totals.allocated.add(1);
@@ -96,6 +97,7 @@ impl HeapCore {
             let segment = Segment::init(start, self, Kind::Big, plan.size);
             (*segment).big.offset.set(plan.offset);
             (*segment).big.align.set(plan.align);
+            checkers::hide(segment.cast::<u8>().add(plan.offset), plan.size - plan.offset);
             self.pool.lock().link(self, segment);
             self.count_mapped(plan.size);
             if plan.block_size >= HUGE_PAGES_BLOCK {
@@ -159,7 +161,7 @@ impl HeapCore {
     /// (I1) The caller gives up the segment's block.
     pub(crate) unsafe fn free_big(&self, segment: *mut Segment, size: Option<usize>) {
         // SAFETY: (I1) passed on; the segment is the block's.
-        unsafe { self.while_held((*segment).big.local.get(), || self.free_mapping(segment, size)) };
+        unsafe { self.while_held((*segment).big.local(), || self.free_mapping(segment, size)) };
     }
 
     /// # Safety
@@ -169,8 +171,9 @@ impl HeapCore {
         // SAFETY: (I6) the local heap lives as long as the heap; (I5) the mapping is the pool's now.
         unsafe {
             let block_size = (*segment).big.block_size.get();
-            let totals = (*(*segment).big.local.get()).totals(BIG_ROW);
+            let totals = (*(*segment).big.local()).totals(BIG_ROW);
             totals.count_freed(size.unwrap_or(block_size as usize), block_size);
+            (*segment).big.set_local(ptr::null());
             self.discharge((*segment).size.get());
             pool.push_idle(segment);
         }
@@ -192,7 +195,7 @@ impl HeapCore {
         unsafe {
             let big = &(*segment).big;
             let old_block = big.block_size.get();
-            let totals = (*big.local.get()).totals(BIG_ROW);
+            let totals = (*big.local()).totals(BIG_ROW);
             let (offset, align, old) = (big.offset.get(), big.align.get(), (*segment).size.get());
             let Some(plan) = Plan::new(new_size, offset.min(align)) else {
                 return ptr::null_mut();
@@ -229,12 +232,17 @@ impl HeapCore {
         // SAFETY: (I5) unlinked before it moves, and only if no reader is inside.
         unsafe {
             pool.unlink(self, segment);
+            let offset = (*segment).big.offset.get();
+            checkers::give_back(segment.cast::<u8>().add(offset), old - offset);
             let moved = if self.gate.is_free() {
                 self.source().remap(NonNull::new_unchecked(segment.cast()), old, new, align)
             } else {
                 None
             };
             let place = moved.map_or(segment, |start| start.cast::<Segment>().as_ptr());
+            // An idle one: under a checker no block is resized where it is.
+            let now = if moved.is_some() { new } else { old };
+            checkers::hide(place.cast::<u8>().add(offset), now - offset);
             if moved.is_some() {
                 (*place).size.set(new);
                 if new > old {

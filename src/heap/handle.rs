@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 use super::afterlife::{abandon, sign_off};
 use super::builder::HeapBuilder;
 use super::core::HeapCore;
+use crate::checkers;
 use crate::local_heap::{LocalCore, free_layout, free_unsized, usable_size};
 use crate::stats::{self, HeapStats};
 use crate::threads::{Binding, Lease, binding, current_heap, current_record, last_handle_dropped};
@@ -301,7 +302,8 @@ impl Heap {
     #[must_use]
     pub unsafe fn usable_size(&self, ptr: NonNull<u8>) -> usize {
         // SAFETY: passed on.
-        unsafe { usable_size(self.core(), ptr.as_ptr()) }
+        let usable = unsafe { usable_size(self.core(), ptr.as_ptr()) };
+        if checkers::is_on() { checkers::usable(ptr.as_ptr(), usable) } else { usable }
     }
 
     /// Frees a block without its layout, for callers that have none to give, such as a C host's `free`.
@@ -325,11 +327,26 @@ impl Heap {
     /// ```
     pub unsafe fn free(&self, ptr: NonNull<u8>) {
         // SAFETY: (I1) passed on.
-        unsafe { free_unsized(self.core(), current_record(), ptr.as_ptr()) };
+        unsafe {
+            if checkers::is_on() {
+                let usable = usable_size(self.core(), ptr.as_ptr());
+                let raw = |block| free_unsized(self.core(), current_record(), block);
+                return checkers::free(ptr.as_ptr(), usable, raw);
+            }
+            free_unsized(self.core(), current_record(), ptr.as_ptr());
+        }
     }
 
     #[inline(always)]
     pub(crate) fn alloc(&self, layout: Layout) -> *mut u8 {
+        if checkers::is_on() {
+            return checkers::alloc(layout, |layout| self.alloc_raw(layout));
+        }
+        self.alloc_raw(layout)
+    }
+
+    #[inline(always)]
+    fn alloc_raw(&self, layout: Layout) -> *mut u8 {
         let (id, local) = current_heap();
         if id == self.id {
             // SAFETY: (I7) the binding's local heap is of the record this thread holds; (I6) the
@@ -352,6 +369,9 @@ impl Heap {
     }
 
     pub(crate) fn alloc_zero(&self, layout: Layout) -> *mut u8 {
+        if checkers::is_on() {
+            return checkers::alloc_zero(layout, |layout| self.alloc_raw(layout));
+        }
         // SAFETY: (I7) as in `alloc_slow`.
         self.with_local(|local| unsafe { local.alloc_zero(layout) })
     }
@@ -361,7 +381,12 @@ impl Heap {
     #[inline(always)]
     pub(crate) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: (I1) passed on.
-        unsafe { free_layout(self.core(), current_record(), block, layout) };
+        let raw = |block, layout| unsafe { free_layout(self.core(), current_record(), block, layout) };
+        if checkers::is_on() {
+            // SAFETY: (I1) passed on.
+            return unsafe { checkers::dealloc(block, layout, raw) };
+        }
+        raw(block, layout);
     }
 
     /// # Safety
@@ -372,6 +397,10 @@ impl Heap {
         let (id, local) = current_heap();
         // SAFETY: (I7), (I6) as in `alloc`; (I1) passed on.
         unsafe {
+            if checkers::is_on() {
+                let free = |block, layout| free_layout(self.core(), current_record(), block, layout);
+                return checkers::realloc(block, old, new, |layout| self.alloc_raw(layout), free);
+            }
             if id == self.id { (*local).realloc(block, old, new) } else { self.realloc_slow(block, old, new) }
         }
     }
@@ -472,12 +501,18 @@ impl LocalHeap<'_> {
     #[inline(always)]
     pub(crate) fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: (I7) the handle keeps the record with this thread.
-        unsafe { self.core().alloc(layout) }
+        let raw = |layout| unsafe { self.core().alloc(layout) };
+        if checkers::is_on() { checkers::alloc(layout, raw) } else { raw(layout) }
     }
 
     pub(crate) fn alloc_zero(&self, layout: Layout) -> *mut u8 {
         // SAFETY: (I7) as in `alloc`.
-        unsafe { self.core().alloc_zero(layout) }
+        unsafe {
+            if checkers::is_on() {
+                return checkers::alloc_zero(layout, |layout| self.core().alloc(layout));
+            }
+            self.core().alloc_zero(layout)
+        }
     }
 
     /// # Safety
@@ -486,7 +521,12 @@ impl LocalHeap<'_> {
     pub(crate) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let core = self.core();
         // SAFETY: (I1) passed on; (I7) as in `alloc`.
-        unsafe { free_layout(core.heap(), core.record(), block, layout) };
+        let raw = |block, layout| unsafe { free_layout(core.heap(), core.record(), block, layout) };
+        if checkers::is_on() {
+            // SAFETY: (I1) passed on.
+            return unsafe { checkers::dealloc(block, layout, raw) };
+        }
+        raw(block, layout);
     }
 
     /// # Safety
@@ -494,8 +534,15 @@ impl LocalHeap<'_> {
     /// back.
     #[inline]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
+        let core = self.core();
         // SAFETY: (I1) passed on; (I7) as in `alloc`.
-        unsafe { self.core().realloc(block, old, new) }
+        unsafe {
+            if checkers::is_on() {
+                let free = |block, layout| free_layout(core.heap(), core.record(), block, layout);
+                return checkers::realloc(block, old, new, |layout| core.alloc(layout), free);
+            }
+            core.realloc(block, old, new)
+        }
     }
 }
 

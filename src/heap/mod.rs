@@ -11,6 +11,7 @@ mod pool;
 mod reader_gate;
 mod references;
 mod route;
+mod walk;
 
 pub(crate) use self::afterlife::{bury, sign_off};
 pub use self::builder::{BuildError, HeapBuilder};
@@ -19,3 +20,5 @@ pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};
 pub(crate) use self::route::unrouted;
 pub use self::route::{LimitExceeded, RouteError};
+pub(crate) use self::walk::chunks;
+pub use self::walk::{BlockView, ChunkRole, ChunkView, HeapWalk, WalkError};

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 use std::sync::MutexGuard;
 
 use super::HeapCore;
+use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
     CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
@@ -273,6 +274,7 @@ impl Pool {
                 source.expect_dense(start, SEGMENT_SIZE);
             }
             let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
+            checkers::hide(start.as_ptr().add(CHUNK_SIZE), SEGMENT_SIZE - CHUNK_SIZE);
             links(segment).free.clean = Segment::ALL;
             links(segment).committed = !Segment::ALL;
             self.link(heap, segment);
@@ -310,6 +312,7 @@ impl Pool {
             (*chunk).carved.set(0);
             links(segment).permanent = true;
             self.metadata = Segment::chunk_start(chunk);
+            checkers::show(self.metadata, span * CHUNK_SIZE);
         }
         self.metadata_left = span * CHUNK_SIZE;
         Some(())
@@ -632,6 +635,7 @@ impl HeapCore {
                 Kind::Big => ((*segment).big.align.get(), size),
             };
             self.count_unmapped(size, resident);
+            checkers::give_back(segment.cast(), size);
             self.source().release(NonNull::new_unchecked(segment.cast()), size, align);
         }
     }

@@ -17,6 +17,7 @@ mod free;
 mod outbox;
 mod serve;
 mod slow;
+mod walk;
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
@@ -260,6 +261,8 @@ impl LocalCore {
             if !next.is_null() {
                 (*(*next).siblings.get()).prev = prev;
             }
+            // A walk attaches it again.
+            *self.siblings.get() = Siblings { next: ptr::null(), prev: ptr::null() };
         }
     }
 }

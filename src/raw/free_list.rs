@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use core::ptr;
 
+use crate::checkers;
 use crate::sync::UnsafeCell;
 
 /// A free block: its first word links to the next one.
@@ -25,7 +26,7 @@ impl Block {
     pub(crate) unsafe fn next(this: *mut Self) -> *mut Self {
         // SAFETY: (I1) a free block's first word is its link, written by whoever freed it, and
         // only its holder reads it.
-        unsafe { (*this).next.with(|next| *next) }
+        checkers::with_link(this.cast(), || unsafe { (*this).next.with(|next| *next) })
     }
 
     /// # Safety
@@ -33,7 +34,7 @@ impl Block {
     #[inline(always)]
     pub(crate) unsafe fn set_next(this: *mut Self, next: *mut Self) {
         // SAFETY: (I1) nobody else may touch a block that the caller holds.
-        unsafe { (*this).next.with_mut(|link| *link = next) }
+        checkers::with_link(this.cast(), || unsafe { (*this).next.with_mut(|link| *link = next) })
     }
 }
 
@@ -56,13 +57,19 @@ impl FreeList {
 
     /// Blocks on the list, counted one by one.
     pub(crate) fn count(&self) -> u64 {
-        let (mut count, mut block) = (0, self.head.get());
-        while !block.is_null() {
-            count += 1;
+        self.iter().count() as u64
+    }
+
+    /// Every block on the list.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = *mut Block> {
+        let (head, mut last) = (self.head.get(), ptr::null_mut::<Block>());
+        core::iter::from_fn(move || {
+            // A link is followed when the next block is asked for, so that who sees a broken one can stop.
             // SAFETY: (I1) blocks on the list are free and held by the list's thread.
-            block = unsafe { Block::next(block) };
-        }
-        count
+            last = if last.is_null() { head } else { unsafe { Block::next(last) } };
+            (!last.is_null()).then_some(last)
+        })
+        .fuse()
     }
 
     /// Takes all of `other`'s blocks in place of its own, of which there are none.

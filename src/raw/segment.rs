@@ -98,8 +98,8 @@ impl FreeChunks {
 /// What a segment of kind [`Kind::Big`] holds.
 #[derive(Debug)]
 pub(crate) struct Big {
-    /// Local heap that allocated the block.
-    pub(crate) local: Cell<*const LocalCore>,
+    /// Local heap that allocated the block; null while there is none.
+    pub(crate) local: AtomicPtr<LocalCore>,
     /// Bytes from the segment's start to the block.
     pub(crate) offset: Cell<usize>,
     /// Bytes in the block.
@@ -113,6 +113,17 @@ pub(crate) struct Big {
 }
 
 const _: () = assert!(size_of::<Segment>() <= CHUNK_SIZE, "the head is the first chunk");
+
+impl Big {
+    // ORDER: Relaxed. Who frees the block learned of it from whoever allocated it, and a walk looks for the
+    // local heap that it holds, which is written here by itself.
+    pub(crate) fn local(&self) -> *const LocalCore {
+        self.local.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_local(&self, local: *const LocalCore) {
+        self.local.store(local.cast_mut(), Ordering::Relaxed);
+    }
+}
 
 impl Segment {
     /// All the chunks that can be handed out.

@@ -26,3 +26,4 @@ mod stats;
 mod support;
 mod temp;
 mod traits;
+mod walk;

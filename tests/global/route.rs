@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
-use blockyard::{Heap, HeapStats};
+use blockyard::{Heap, HeapStats, WalkError};
 use rayon::prelude::*;
 
 use crate::support::reconcile::{assert_empty, assert_reconciled};
@@ -317,4 +317,27 @@ fn heaps_come_and_go_while_threads_swap_their_blocks() {
         });
     }
     panic!("{}", row("swapped").expect("just seen"));
+}
+
+#[test]
+fn a_heap_that_was_routed_into_is_not_walked() {
+    let mut heap = Heap::new();
+    let local = heap.local();
+    let word = heap.route(|| String::from("routed")).expect("installed");
+    assert!(local.walk().blocks().any(|block| block.address == word.as_ptr().addr()));
+    assert!(heap.chunks().iter().any(|chunk| chunk.used > 0));
+    drop(local);
+    assert_eq!(heap.walk(), Err(WalkError::Routed));
+    drop(word);
+    assert_eq!(heap.walk(), Err(WalkError::Routed));
+}
+
+#[test]
+fn what_a_walk_takes_is_the_programs() {
+    let heap = Heap::new();
+    let local = heap.local();
+    let live = heap.stats().blocks.live();
+    let walk = heap.route(|| (local.walk(), heap.chunks())).expect("installed");
+    assert_eq!(heap.stats().blocks.live(), live);
+    drop(walk);
 }

@@ -11,13 +11,14 @@
 //! | `build` | many threads making one index, other threads dropping half of it |
 //! | `query` | which files have all of these words? |
 //! | `compare` | the same job in a process of its own for every allocator |
-//! | `report`, `tables` | what is printed, as data and as text |
+//! | `report`, `tables`, `map` | what is printed, as data, as text and as a picture |
 
 mod allocators;
 mod build;
 mod compare;
 mod heap;
 mod inverted;
+mod map;
 mod memory;
 #[cfg(feature = "peer-mimalloc")]
 mod mimalloc_memory;
@@ -64,6 +65,10 @@ pub(crate) struct Args {
     #[arg(long)]
     no_compare: bool,
 
+    /// Draw the heap's chunks as an SVG picture, by how full they are and whose.
+    #[arg(long, value_name = "FILE.svg")]
+    map: Option<PathBuf>,
+
     /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
@@ -96,7 +101,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let mut report = Report::make(&job)?;
+    // First, so that a file that cannot be written does not cost the minutes of a large job.
+    let map = args.map.as_deref().map(map::create).transpose()?;
+    let mut report = Report::make(&job, map.is_some())?;
+    if let Some(map) = map {
+        map.write(&report)?;
+    }
     if !args.json {
         print(&tables::index(&report))?;
     }

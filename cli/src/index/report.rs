@@ -1,6 +1,6 @@
 //! The report: one index made on an explicit heap in this process, and everything told about it.
 
-use blockyard::HeapStats;
+use blockyard::{ChunkView, HeapStats};
 use serde::Serialize;
 
 use super::build::{Phases, Pools, Tally, build, drop_half, timed};
@@ -41,23 +41,26 @@ pub(super) struct Report {
     pub(super) seconds: Seconds,
     /// The heap's statistics with half of the index dropped.
     pub(super) stats: HeapStats,
+    /// The heap's chunks then, if it was walked.
+    #[serde(skip)]
+    pub(super) chunks: Vec<ChunkView>,
     /// The same job on other allocators.
     pub(super) comparison: Option<Comparison>,
 }
 
 impl Report {
-    /// Does the job once on a new heap.
+    /// Does the job once on a new heap, and looks into its chunks in the end if the heap is to be `walked`.
     ///
     /// # Errors
     ///
     /// When the directory cannot be indexed at all, or there is no memory or no thread to be had.
-    pub(super) fn make(job: &Job) -> anyhow::Result<Self> {
+    pub(super) fn make(job: &Job, walked: bool) -> anyhow::Result<Self> {
         let spinner = progress::finding_files();
         let corpus = Corpus::walk(&job.root, &spinner);
         spinner.finish_and_clear();
         let corpus = corpus?;
         let pools = Pools::new(job.threads)?;
-        let heap = new_heap()?;
+        let mut heap = new_heap()?;
         let mut phases = Phases::default();
 
         let bar = progress::indexing(corpus.bytes());
@@ -75,6 +78,7 @@ impl Report {
         let stats = heap.stats();
         // Nothing in the index needs its destructor run: its memory goes with the heap, at once.
         std::mem::forget(index);
+        let chunks = if walked { heap.walk()?.chunks().to_vec() } else { Vec::new() };
         let mut drop_heap = 0.0;
         timed(&mut drop_heap, || drop(heap));
         Ok(Self {
@@ -91,6 +95,7 @@ impl Report {
                 drop_heap,
             },
             stats,
+            chunks,
             comparison: None,
         })
     }
