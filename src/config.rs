@@ -81,6 +81,19 @@ pub(crate) const HUGE_PAGES_FROM: usize = 64 << 20;
 /// Bytes of a big block for which huge pages are asked for.
 pub(crate) const HUGE_PAGES_BLOCK: usize = 4 << 20;
 
+/// Bytes from a hardened heap's segment to its marks: two bits per block of 32 bytes at least, for 64 chunks.
+/// They fill the head's upper half up to the page that is its guard.
+pub(crate) const MARKS_OFFSET: usize = CHUNK_SIZE - PAGE_SIZE - 2 * CHUNKS_PER_SEGMENT * MARK_BYTES;
+/// Bytes of one chunk's bits of one kind.
+pub(crate) const MARK_BYTES: usize = CHUNK_SIZE / HARD_LEAST / 8;
+/// Bytes in a hardened heap's smallest blocks.
+pub(crate) const HARD_LEAST: usize = 32;
+/// Bytes at the end of a hardened heap's blocks that say whether somebody wrote past its own.
+pub(crate) const CANARY_BYTES: usize = 8;
+/// Bytes of blocks that a hardened heap carves at a time, so that there is some choice for the order in which
+/// they are handed out.
+pub(crate) const HARD_CARVE_BYTES: usize = 2 * PAGE_SIZE;
+
 /// Orphans that a thread about to map a new segment empties first, at most.
 pub(crate) const LEASES_BEFORE_RESERVE: usize = 8;
 

@@ -219,7 +219,7 @@ fn alloc_missed<W: Way>(class: usize, layout: Layout) -> *mut u8 {
     match BlockCache::local(W::blocks()) {
         // Behind `Global` itself there is no limit to report.
         // SAFETY: (I7) this thread's own local heap.
-        Some(local) if local.cast() == own_blocks() => unsafe { (*local).alloc_slow(class, layout.size()) },
+        Some(local) if local.cast() == own_blocks() => unsafe { (*local).alloc_slow(class, layout) },
         _ => alloc_slow::<W>(layout),
     }
 }

@@ -95,6 +95,12 @@ pub(crate) enum Site {
     BiasClose,
     /// The store after what an owner did.
     BiasLeave,
+    /// The exchange that gives a block of a hardened chunk back.
+    BlockGiven,
+    /// The addition that counts it.
+    Arrival,
+    /// The exchange that tells the chunk's owner of it.
+    ChunkTold,
 }
 
 /// `order`, the ordering at `site`.

@@ -4,9 +4,12 @@
 //! found the same way. A freed mapping stays idle for the purge delay, so that a buffer that is
 //! replaced over and over does not pay for page faults each time.
 
+use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 use super::HeapCore;
+use super::hardening::Level;
+use super::misuse::{Misuse, Place};
 use super::pool::Pool;
 use crate::checkers;
 use crate::clock::now_ms;
@@ -36,10 +39,11 @@ struct Plan {
 
 impl Plan {
     /// `None` when there can be no such mapping.
-    fn new(size: usize, align: usize) -> Option<Self> {
+    fn new(heap: &HeapCore, size: usize, align: usize) -> Option<Self> {
         let offset = align.max(CHUNK_SIZE);
-        let block_size = size.checked_next_multiple_of(PAGE_SIZE)?;
-        let size = block_size.checked_add(offset)?;
+        let block_size = size.checked_add(heap.margin())?.checked_next_multiple_of(PAGE_SIZE)?;
+        let guard = if heap.is_hardened() { PAGE_SIZE } else { 0 };
+        let size = block_size.checked_add(offset)?.checked_add(guard)?;
         (size <= ADDRESS_SPACE).then_some(Self { offset, block_size, size, align: align.max(SEGMENT_SIZE) })
     }
 }
@@ -47,7 +51,7 @@ impl Plan {
 impl HeapCore {
     /// A block with a mapping of its own; null when out of memory.
     pub(crate) fn alloc_big(&self, local: &LocalCore, size: usize, align: usize, zeroed: bool) -> *mut u8 {
-        let Some(plan) = Plan::new(size, align) else {
+        let Some(plan) = Plan::new(self, size, align) else {
             return ptr::null_mut();
         };
         let Some((segment, dirty)) = self.idle_mapping(plan).or_else(|| self.new_mapping(plan)) else {
@@ -67,6 +71,7 @@ impl HeapCore {
             if zeroed {
                 block.write_bytes(0, size.min(dirty));
             }
+            self.seal(block, plan.block_size);
             block
         }
     }
@@ -103,6 +108,10 @@ impl HeapCore {
             if plan.block_size >= HUGE_PAGES_BLOCK {
                 source.expect_dense(start, plan.size);
             }
+            if self.is_hardened() {
+                self.guard(start.as_ptr().add(plan.offset - PAGE_SIZE), PAGE_SIZE);
+                self.guard(start.as_ptr().add(plan.size - PAGE_SIZE), PAGE_SIZE);
+            }
             Some((segment, if source.fresh_is_zero() { 0 } else { plan.block_size }))
         }
     }
@@ -131,6 +140,10 @@ impl HeapCore {
             }
             let size = (*best).size.get();
             let fits = (plan.size..=plan.size + plan.size / 4).contains(&size);
+            if !fits && self.is_hardened() {
+                // Its last page is a guard, and a system moves mappings of one kind only.
+                return None;
+            }
             let charge = if fits { size } else { plan.size };
             if !self.charge(charge) {
                 return None;
@@ -171,17 +184,55 @@ impl HeapCore {
         // SAFETY: (I6) the local heap lives as long as the heap; (I5) the mapping is the pool's now.
         unsafe {
             let block_size = (*segment).big.block_size.get();
-            let totals = (*(*segment).big.local()).totals(BIG_ROW);
-            totals.count_freed(size.unwrap_or(block_size as usize), block_size);
+            let local = (*segment).big.local();
+            if local.is_null() {
+                // Another thread frees it too, and came first.
+                let block = segment.cast::<u8>().add((*segment).big.offset.get());
+                self.report(Misuse::DoubleFree, block, Place::Mapping(block_size as usize));
+            }
+            let requested = size.unwrap_or(block_size as usize - self.margin());
+            (*local).totals(BIG_ROW).count_freed(requested, block_size);
             (*segment).big.set_local(ptr::null());
             self.discharge((*segment).size.get());
             pool.push_idle(segment);
         }
-        while pool.idle_bytes > IDLE_BYTES {
+        let idle_bytes = if self.level() == Level::Wipe { 0 } else { IDLE_BYTES };
+        while pool.idle_bytes > idle_bytes {
             // SAFETY: (I5) under the lock; idle bytes are in an idle mapping.
             unsafe { self.retire_oldest(&mut pool) };
         }
         self.visit(pool);
+    }
+
+    /// What is known of a block of a hardened heap in a mapping of its own. Ends the process if it cannot be a
+    /// live block for `layout`.
+    ///
+    /// # Safety
+    /// (I2) `segment` is mapped, one of this heap, and of kind [`Kind::Big`].
+    pub(crate) unsafe fn check_big(
+        &self,
+        segment: *mut Segment,
+        block: *mut u8,
+        layout: Option<Layout>,
+    ) -> Place {
+        // SAFETY: (I2) passed on; (I1) a live block is the caller's.
+        unsafe {
+            let big = &(*segment).big;
+            let size = big.block_size.get() as usize;
+            let place = Place::Mapping(size);
+            if block.addr() != segment.addr() + big.offset.get() {
+                self.report(Misuse::InvalidFree, block, place);
+            }
+            if big.local().is_null() {
+                self.report(Misuse::DoubleFree, block, place);
+            }
+            let needed = |layout: Layout| (layout.size() + self.margin()).next_multiple_of(PAGE_SIZE);
+            if layout.is_some_and(|layout| needed(layout) != size) {
+                self.report(Misuse::WrongSize, block, place);
+            }
+            self.check_seal(block, size, place);
+            place
+        }
     }
 
     /// Grows or shrinks a big block, in place or by moving its pages; null when the caller must
@@ -197,7 +248,7 @@ impl HeapCore {
             let old_block = big.block_size.get();
             let totals = (*big.local()).totals(BIG_ROW);
             let (offset, align, old) = (big.offset.get(), big.align.get(), (*segment).size.get());
-            let Some(plan) = Plan::new(new_size, offset.min(align)) else {
+            let Some(plan) = Plan::new(self, new_size, offset.min(align)) else {
                 return ptr::null_mut();
             };
             if plan.offset != offset {

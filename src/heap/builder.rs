@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
+use super::hardening::Level;
 use super::route::OnLimit;
 use super::{Heap, HeapCore, LimitExceeded, Settings};
 use crate::config::PURGE_DELAY_MS;
@@ -34,6 +35,7 @@ pub struct HeapBuilder {
     purge_delay: Duration,
     hard_limit: bool,
     on_limit: Option<Box<OnLimit>>,
+    level: Level,
 }
 
 impl fmt::Debug for HeapBuilder {
@@ -84,6 +86,7 @@ impl HeapBuilder {
             purge_delay: Duration::from_millis(PURGE_DELAY_MS),
             hard_limit: false,
             on_limit: None,
+            level: Level::Plain,
         }
     }
 
@@ -138,6 +141,52 @@ impl HeapBuilder {
         self
     }
 
+    /// Makes a heap that finds out how it is misused: double and invalid frees, frees with a wrong size,
+    /// writes past a block's end or into a freed block. It says so in one line on standard error and aborts the
+    /// process. The default is a heap that trusts its callers.
+    ///
+    /// Such a heap keeps nothing of its own in blocks, hands free blocks out in random order, ends each block with eight
+    /// bytes that tell of an overflow, and has pages that cannot be accessed behind its records, its segments and
+    /// its big blocks. Blocks are at least 32 bytes, and a resize that needs another size class, page count or alignment moves.
+    /// `docs/hardening.md` says what is found, what is not, and what it costs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use blockyard::{Heap, allocator_api2::vec::Vec};
+    ///
+    /// let heap = Heap::builder().hardened(true).build()?;
+    /// let mut untrusted = Vec::new_in(&heap);
+    /// untrusted.extend_from_slice(b"from the network");
+    /// # Ok::<(), blockyard::BuildError>(())
+    /// ```
+    pub fn hardened(mut self, yes: bool) -> Self {
+        self.level = match (yes, self.level) {
+            (false, _) => Level::Plain,
+            (true, Level::Plain) => Level::Checks,
+            (true, level) => level,
+        };
+        self
+    }
+
+    /// Makes a [hardened](Self::hardened) heap that overwrites freed blocks to their last byte, so that nothing
+    /// stays in them, and checks all of it before they are handed out again. The default is 16 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let keys = blockyard::Heap::builder().wipe(true).build()?;
+    /// # Ok::<(), blockyard::BuildError>(())
+    /// ```
+    pub fn wipe(mut self, yes: bool) -> Self {
+        self.level = match (yes, self.level) {
+            (true, _) => Level::Wipe,
+            (false, Level::Wipe) => Level::Checks,
+            (false, level) => level,
+        };
+        self
+    }
+
     /// Makes the heap. It asks its source for memory when it is first used, not before.
     ///
     /// # Errors
@@ -159,6 +208,7 @@ impl HeapBuilder {
             purge_delay_ms: u64::try_from(self.purge_delay.as_millis()).unwrap_or(u64::MAX),
             hard_limit: self.hard_limit,
             on_limit: self.on_limit,
+            level: self.level,
         });
         // SAFETY: just allocated for it; `Heap` frees it as the box that this makes it.
         let heap = unsafe {

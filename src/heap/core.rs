@@ -3,15 +3,16 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
+use super::hardening::{Keys, Level};
 use super::heavy_classes::HeavyClasses;
 use super::local_table::LocalTable;
 use super::pool::Pool;
 use super::reader_gate::ReaderGate;
 use super::references::References;
 use super::route::{Excess, OnLimit};
-use crate::config::PURGE_DELAY_MS;
+use crate::config::{CHUNK_SIZE, PAGE_SIZE, PURGE_DELAY_MS};
 use crate::local_heap::LocalCore;
-use crate::raw::segment::Segment;
+use crate::raw::segment::{Kind, Segment};
 use crate::source::{Source, System};
 use crate::stats::{Gauge, PROCESS};
 use crate::sync::Lock;
@@ -46,6 +47,7 @@ pub(crate) struct HeapCore {
     pub(super) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
     pub(crate) heavy: HeavyClasses,
+    pub(super) keys: Keys,
 }
 
 // SAFETY: the source is `Send + Sync`; segments, pool and local heaps are reached under the rules
@@ -64,6 +66,7 @@ pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(
         purge_delay_ms: PURGE_DELAY_MS,
         hard_limit: true,
         on_limit: None,
+        level: if cfg!(feature = "hardened") { Level::Checks } else { Level::Plain },
     },
     true,
 );
@@ -78,6 +81,7 @@ pub(crate) struct Settings {
     /// Routed allocations do not exceed the limit either.
     pub(crate) hard_limit: bool,
     pub(crate) on_limit: Option<Box<OnLimit>>,
+    pub(crate) level: Level,
 }
 
 impl HeapCore {
@@ -100,6 +104,7 @@ impl HeapCore {
             next_dead: AtomicPtr::new(ptr::null_mut()),
             excess: Excess::new(),
             heavy: HeavyClasses::new(),
+            keys: Keys::new(),
         }
     }
 
@@ -238,7 +243,12 @@ impl HeapCore {
         self.for_each_segment(|segment| {
             let start = ptr::from_ref(segment).addr();
             let inside = address.addr().wrapping_sub(start);
-            found |= inside >= segment.head_size() && inside < segment.size.get();
+            let guard = match segment.kind() {
+                _ if !self.is_hardened() => 0,
+                Kind::Chunks => CHUNK_SIZE,
+                Kind::Big => PAGE_SIZE,
+            };
+            found |= inside >= segment.head_size() && inside < segment.size.get() - guard;
         });
         found
     }

@@ -4,7 +4,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::HeapCore;
-use crate::local_heap::LocalCore;
+use crate::local_heap::{Hardened, LocalCore};
 use crate::sync::Lock;
 use crate::threads::ThreadRecord;
 
@@ -98,10 +98,20 @@ impl HeapCore {
         // SAFETY: (I7) as above.
         let (bucket, offset) = place(unsafe { (*record).index });
         let entries = self.table.bucket(self, bucket)?;
-        let local = self.metadata(size_of::<LocalCore>())?.cast::<LocalCore>().as_ptr();
+        let more = if self.is_hardened() { size_of::<Hardened>() } else { 0 };
+        let local = self.metadata(size_of::<LocalCore>() + more)?.cast::<LocalCore>().as_ptr();
+        let mut hardened = ptr::null_mut();
+        if self.is_hardened() {
+            self.make_keys();
+            // SAFETY: the memory is zeroed and ours, and a local heap's size a multiple of any alignment here.
+            unsafe {
+                hardened = local.add(1).cast::<Hardened>();
+                Hardened::init(hardened, self);
+            }
+        }
         // SAFETY: the memory is fresh, aligned and ours; the entry is inside its bucket.
         unsafe {
-            LocalCore::init(local, self, record);
+            LocalCore::init(local, self, record, hardened);
             (*local).attach();
             (*entries.add(offset)).store(local, Ordering::Relaxed);
             let mut newest = self.table.newest.load(Ordering::Relaxed);

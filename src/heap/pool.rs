@@ -13,7 +13,8 @@ use super::HeapCore;
 use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
-    CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
+    CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, MARKS_OFFSET, PAGE_SIZE, PURGE_BATCH, SEGMENT_SIZE,
+    TICK_BATCHES,
 };
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
@@ -269,21 +270,29 @@ impl Pool {
             }
             if !source.fresh_is_zero() {
                 start.write_bytes(0, size_of::<Segment>());
+                if heap.is_hardened() {
+                    start.add(MARKS_OFFSET).write_bytes(0, CHUNK_SIZE - MARKS_OFFSET);
+                }
             }
             if heap.in_use.now() >= HUGE_PAGES_FROM {
                 source.expect_dense(start, SEGMENT_SIZE);
             }
             let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
             checkers::hide(start.as_ptr().add(CHUNK_SIZE), SEGMENT_SIZE - CHUNK_SIZE);
-            links(segment).free.clean = Segment::ALL;
+            links(segment).free.clean = heap.all_chunks();
             links(segment).committed = !Segment::ALL;
             self.link(heap, segment);
             self.list(segment);
             if self.metadata.is_null() {
                 let head = size_of::<Segment>();
                 self.metadata = start.as_ptr().add(head);
-                self.metadata_left = CHUNK_SIZE - head;
+                self.metadata_left = if heap.is_hardened() { MARKS_OFFSET } else { CHUNK_SIZE } - head;
                 links(segment).permanent = true;
+            }
+            if heap.is_hardened() {
+                // Behind the head's last word, and behind the last chunk that is handed out.
+                heap.guard(start.as_ptr().add(CHUNK_SIZE - PAGE_SIZE), PAGE_SIZE);
+                heap.guard(start.as_ptr().add(SEGMENT_SIZE - CHUNK_SIZE), CHUNK_SIZE);
             }
         }
         heap.count_mapped(SEGMENT_SIZE);
@@ -462,7 +471,7 @@ impl HeapCore {
                 links(segment).free.thin |= mask_of(index, 1);
             }
             pool.list(segment);
-            if links(segment).free.any() == Segment::ALL && !self.can_purge.load(Ordering::Relaxed) {
+            if links(segment).free.any() == self.all_chunks() && !self.can_purge.load(Ordering::Relaxed) {
                 // All that can go back is the whole.
                 pool.list_doomed(segment);
             }
@@ -538,7 +547,7 @@ impl HeapCore {
                 };
                 let free = links(segment).free;
                 let permanent = links(segment).permanent;
-                if free.any() == Segment::ALL && free.young | free.old == 0 && !permanent {
+                if free.any() == self.all_chunks() && free.young | free.old == 0 && !permanent {
                     pool.retire(self, segment);
                     left = left.saturating_sub(PURGE_BATCH);
                     continue;
@@ -629,7 +638,8 @@ impl HeapCore {
             let size = (*segment).size.get();
             let (align, resident) = match (*segment).kind() {
                 Kind::Chunks => {
-                    let clean = links(segment).free.clean.count_ones() as usize;
+                    let guards = Segment::ALL & !self.all_chunks();
+                    let clean = (links(segment).free.clean | guards).count_ones() as usize;
                     (SEGMENT_SIZE, size - clean * CHUNK_SIZE)
                 }
                 Kind::Big => ((*segment).big.align.get(), size),

@@ -416,6 +416,8 @@ unsafe fn take(core: &HeapCore, only: Option<&LocalCore>) -> HeapWalk {
                 // Not by the chunk's own word: that names its last owner still when it is the next one's. This one
                 // a record's holder sets and clears itself, so what it finds to be its own is.
                 let owner = segment.owners[index].load(Ordering::Relaxed).cast_const();
+                // A hardened chunk's has a bit set.
+                let owner = owner.map_addr(|address| address & !1);
                 let is_own = |local: &LocalCore| owner == local.record();
                 if owner.is_null() || !only.is_none_or(is_own) {
                     return;

@@ -4,21 +4,23 @@ use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
+use super::hardened::{end_run, free_hardened, is_tagged};
 use super::slow::{chunk_of, count_posted, free_span, post};
 use crate::config::SEGMENT_SIZE;
-use crate::heap::{GLOBAL, HeapCore};
+use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::return_queue::Chain;
 use crate::raw::segment::{Kind, Segment};
 use crate::threads::ThreadRecord;
 
-/// Frees a block that was requested with `size` bytes and an alignment below [`SEGMENT_SIZE`].
-/// `record` is the one the calling thread holds, or one that nobody does.
+/// Frees a block that was requested with `layout`, of an alignment below [`SEGMENT_SIZE`].
+/// `record` is the one the calling thread holds, or one that nobody does. `heap` is the block's, unless it is
+/// `GLOBAL`: then the block may be of one that was routed into.
 ///
 /// # Safety
 /// (I1) The caller gives up `block`, a live block of some heap.
 #[inline(always)]
-pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usize) {
+pub(crate) unsafe fn free(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8, layout: Layout) {
     let segment = Segment::of(block);
     let index = Segment::index_of(block);
     // SAFETY: (I2) a live block lies in a segment whose head is readable; (I4) what this thread's
@@ -29,11 +31,11 @@ pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usi
         let owner = (*segment).owners[index].load(Ordering::Relaxed).cast_const();
         let chunk = &raw const (*segment).chunks[index];
         if owner == record {
-            if (*chunk).push(block.cast(), size) {
+            if (*chunk).push(block.cast(), layout.size()) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
-            free_other(record, owner, block, size);
+            free_other(heap, record, owner, block, layout);
         }
     }
 }
@@ -43,17 +45,41 @@ pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usi
 /// # Safety
 /// As for [`free`].
 #[inline(never)]
-unsafe fn free_other(record: *const ThreadRecord, owner: *const ThreadRecord, block: *mut u8, size: usize) {
+unsafe fn free_other(
+    heap: &HeapCore,
+    record: *const ThreadRecord,
+    owner: *const ThreadRecord,
+    block: *mut u8,
+    layout: Layout,
+) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`.
     unsafe {
         if owner.is_null() {
-            free_odd(record, block, Some(size));
+            free_odd(heap, record, block, Some(layout));
+        } else if is_tagged(owner) {
+            check_heap(heap, segment, block);
+            let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
+            free_hardened(record, owner, chunk, block, Some(layout));
         } else {
+            check_heap(heap, segment, block);
             // Reads of the chunk's own record are left to the owner: it is writing there.
             let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
-            free_foreign(&*(*segment).heap.get(), chunk, block, size);
+            free_foreign(&*(*segment).heap.get(), chunk, block, layout.size());
         }
+    }
+}
+
+/// Ends the process if `heap` is hardened and `segment`, which may be no segment at all, is none of its own.
+/// `GLOBAL` is asked for blocks of heaps that were routed into too, so there nothing can be said.
+///
+/// # Safety
+/// What would be the segment's head is readable.
+#[inline(always)]
+unsafe fn check_heap(heap: &HeapCore, segment: *mut Segment, block: *mut u8) {
+    // SAFETY: as the caller promises.
+    if !ptr::eq(heap, unsafe { (*segment).heap.get() }) && heap.is_hardened() && !ptr::eq(heap, &GLOBAL) {
+        heap.report(Misuse::InvalidFree, block, Place::Elsewhere);
     }
 }
 
@@ -63,21 +89,45 @@ unsafe fn free_other(record: *const ThreadRecord, owner: *const ThreadRecord, bl
 /// As for [`free`], for any alignment if `size` is `None` or the block is not over-aligned.
 #[cold]
 #[inline(never)]
-unsafe fn free_odd(record: *const ThreadRecord, block: *mut u8, size: Option<usize>) {
+unsafe fn free_odd(
+    heap: &HeapCore,
+    record: *const ThreadRecord,
+    block: *mut u8,
+    layout: Option<Layout>,
+) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`; (I1) passed on.
     unsafe {
+        check_heap(heap, segment, block);
+        let size = layout.map(|layout| layout.size());
         let heap = &*(*segment).heap.get();
         if (*segment).kind() == Kind::Big {
+            if heap.is_hardened() {
+                heap.check_big(segment, block, layout);
+            }
             return heap.free_big(segment, size);
         }
         let chunk = chunk_of(block);
         if (*chunk).state() == State::Span {
+            if heap.is_hardened() {
+                end_run(heap, chunk, block, layout);
+            }
             return free_span(chunk, size);
         }
         let size = size.unwrap_or_else(|| (*chunk).block_size());
         let owner = (*segment).owners[Segment::index_of_chunk(chunk)].load(Ordering::Relaxed);
-        if owner.cast_const() == record {
+        if heap.is_hardened() {
+            if !is_tagged(owner) {
+                // A chunk that is nobody's.
+                let misuse = if (*chunk).state() == State::Metadata || Segment::index_of(block) == 0 {
+                    Misuse::InvalidFree
+                } else {
+                    Misuse::DoubleFree
+                };
+                heap.report(misuse, block, Place::Elsewhere);
+            }
+            free_hardened(record, owner, chunk, block, layout);
+        } else if owner.cast_const() == record {
             if (*chunk).push(block.cast(), size) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
@@ -120,21 +170,32 @@ pub(crate) unsafe fn free_unsized(heap: &HeapCore, record: *const ThreadRecord, 
     // SAFETY: (I1) passed on.
     unsafe {
         match over_aligned(heap, block) {
-            Some(segment) => heap.free_big(segment, None),
-            None => free_odd_or_own(record, block),
+            Some(segment) => {
+                if heap.is_hardened() {
+                    heap.check_big(segment, block, None);
+                }
+                heap.free_big(segment, None);
+            }
+            None => free_odd_or_own(heap, record, block),
         }
     }
 }
 
-unsafe fn free_odd_or_own(record: *const ThreadRecord, block: *mut u8) {
+unsafe fn free_odd_or_own(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8) {
     // SAFETY: (I2) as in `free`: the block is live, so its chunk's record does not change.
     unsafe {
         let segment = Segment::of(block);
         let owner = (*segment).owners[Segment::index_of(block)].load(Ordering::Relaxed);
         if owner.is_null() {
-            free_odd(record, block, None);
+            free_odd(heap, record, block, None);
+        } else if is_tagged(owner) {
+            check_heap(heap, segment, block);
+            let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
+            free_hardened(record, owner, chunk, block, None);
         } else {
-            free(record, block, (*chunk_of(block)).block_size());
+            // Only the size of it counts.
+            let layout = Layout::from_size_align_unchecked((*chunk_of(block)).block_size(), 1);
+            free(heap, record, block, layout);
         }
     }
 }
@@ -144,11 +205,16 @@ unsafe fn free_odd_or_own(record: *const ThreadRecord, block: *mut u8) {
 /// # Safety
 /// (I1) The caller gives up `block`, a live block of `heap`.
 #[cold]
-unsafe fn free_over_aligned(heap: &HeapCore, block: *mut u8, size: usize) {
+unsafe fn free_over_aligned(heap: &HeapCore, block: *mut u8, layout: Layout) {
     // SAFETY: (I1) passed on.
     unsafe {
         if let Some(segment) = over_aligned(heap, block) {
-            heap.free_big(segment, Some(size));
+            if heap.is_hardened() {
+                heap.check_big(segment, block, Some(layout));
+            }
+            heap.free_big(segment, Some(layout.size()));
+        } else if heap.is_hardened() {
+            heap.report(Misuse::InvalidFree, block, Place::Elsewhere);
         }
     }
 }
@@ -177,14 +243,15 @@ pub(crate) unsafe fn usable_size(heap: &HeapCore, block: *mut u8) -> usize {
     // SAFETY: (I2) as in `free`.
     unsafe {
         if let Some(segment) = over_aligned(heap, block) {
-            return (*segment).big.block_size.get() as usize;
+            return (*segment).big.block_size.get() as usize - heap.margin();
         }
         let segment = Segment::of(block);
-        if (*segment).kind() == Kind::Big {
+        let size = if (*segment).kind() == Kind::Big {
             (*segment).big.block_size.get() as usize
         } else {
             (*chunk_of(block)).block_size()
-        }
+        };
+        size - heap.margin()
     }
 }
 
@@ -202,9 +269,9 @@ pub(crate) unsafe fn free_layout(
     // SAFETY: (I1) passed on.
     unsafe {
         if layout.align() < SEGMENT_SIZE {
-            free(record, block, layout.size());
+            free(heap, record, block, layout);
         } else {
-            free_over_aligned(heap, block, layout.size());
+            free_over_aligned(heap, block, layout);
         }
     }
 }

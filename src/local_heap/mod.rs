@@ -14,6 +14,7 @@
 mod chunk_list;
 mod counters;
 mod free;
+mod hardened;
 mod outbox;
 mod serve;
 mod slow;
@@ -28,9 +29,11 @@ use crossbeam_utils::CachePadded;
 use self::chunk_list::{ChunkCache, ChunkList};
 pub(crate) use self::counters::{BIG_ROW, ROWS, SPAN_ROW, Totals};
 pub(crate) use self::free::{free_layout, free_unsized, usable_size};
+pub(crate) use self::hardened::Hardened;
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
 use crate::heap::HeapCore;
+use crate::raw::arrivals::ArrivalList;
 use crate::raw::chunk::{Chunk, EMPTY};
 use crate::raw::counts::{Counter, Tally};
 use crate::raw::free_list::FreeList;
@@ -112,7 +115,7 @@ impl BlockCache {
 }
 
 /// One thread's private part of a heap. All of it belongs to the holder of `record`, but for
-/// `inbox` and `posted`, which other threads write, and the counters, which anyone may read.
+/// `inbox`, `arrived` and `posted`, which other threads write, and the counters, which anyone may read.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct LocalCore {
@@ -145,6 +148,10 @@ pub(crate) struct LocalCore {
     next_dropped: Cell<*const LocalCore>,
     /// The queue's allocation is being made: see `drain`.
     making_queue: Cell<bool>,
+    /// What a hardened heap needs besides; null in others.
+    hardened: *const Hardened,
+    /// Where others announce what they freed of a hardened heap.
+    arrived: CachePadded<ArrivalList>,
     inbox: CachePadded<ReturnQueue>,
     /// Blocks sent home by other threads, per class; any thread writes.
     posted: [Counter; CLASSES],
@@ -163,7 +170,12 @@ impl LocalCore {
     ///
     /// # Safety
     /// `place` is writable, aligned and the caller's alone; heap and record outlive it.
-    pub(crate) unsafe fn init(place: *mut Self, heap: *const HeapCore, record: *const ThreadRecord) {
+    pub(crate) unsafe fn init(
+        place: *mut Self,
+        heap: *const HeapCore,
+        record: *const ThreadRecord,
+        hardened: *const Hardened,
+    ) {
         let value = Self {
             blocks: BlockCache::new(),
             current: [const { Cell::new(EMPTY.as_ptr()) }; CLASSES],
@@ -181,6 +193,8 @@ impl LocalCore {
             owned: Cell::new(0),
             next_dropped: Cell::new(ptr::null()),
             making_queue: Cell::new(false),
+            hardened,
+            arrived: CachePadded::new(ArrivalList::new()),
             inbox: CachePadded::new(ReturnQueue::new()),
             posted: [const { Counter::new() }; CLASSES],
             posted_requested: Counter::new(),
@@ -199,6 +213,11 @@ impl LocalCore {
     #[inline(always)]
     pub(crate) fn record(&self) -> *const ThreadRecord {
         self.record
+    }
+    /// Whether there may be something that others sent home.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.inbox.is_empty() || !self.arrived.is_empty()
     }
     pub(crate) fn inbox(&self) -> &ReturnQueue {
         &self.inbox

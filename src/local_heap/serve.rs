@@ -30,7 +30,7 @@ impl LocalCore {
             if size <= MAX_CLASS_SIZE {
                 let class = class_of(size);
                 let block = self.blocks().alloc(class, layout.size());
-                if block.is_null() { self.alloc_slow(class, layout.size()) } else { block }
+                if block.is_null() { self.alloc_slow(class, layout) } else { block }
             } else {
                 self.alloc_large(layout, false)
             }
@@ -46,7 +46,7 @@ impl LocalCore {
         // SAFETY: (I7) passed on.
         unsafe {
             if size <= MAX_CLASS_SIZE {
-                self.alloc_zeroed(class_of(size), layout.size())
+                self.alloc_zeroed(class_of(size), layout)
             } else {
                 self.alloc_large(layout, true)
             }
@@ -61,7 +61,7 @@ impl LocalCore {
     #[inline(never)]
     pub(crate) unsafe fn alloc_large(&self, layout: Layout, zeroed: bool) -> *mut u8 {
         let attempt = || {
-            if layout.size() <= MAX_SPAN_SIZE && layout.align() <= CHUNK_SIZE {
+            if layout.size() + self.heap().margin() <= MAX_SPAN_SIZE && layout.align() <= CHUNK_SIZE {
                 // SAFETY: (I7) passed on.
                 unsafe { self.alloc_span(layout.size(), zeroed) }
             } else {
@@ -93,7 +93,7 @@ impl LocalCore {
                 let aligned = new.align() <= old.align() || block.addr() & (new.align() - 1) == 0;
                 // It grows within what it has, and shrinks where no smaller class would do.
                 let chunk = chunk_of(block);
-                let fits = new_size <= (*chunk).block_size();
+                let fits = new_size <= (*chunk).grows_to();
                 if aligned && fits && (new_size >= old_size || class_of(new_size) == class_of(old_size)) {
                     self.count_resize_of((*chunk).local(), old.size(), new.size());
                     return block;
@@ -107,6 +107,14 @@ impl LocalCore {
     unsafe fn realloc_slow(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
         // SAFETY: (I1), (I7) passed on; both blocks are at least as long as what is copied.
         unsafe {
+            let heap = match old.align() < SEGMENT_SIZE {
+                // Not ours, where `Global` was routed elsewhere when it served the block.
+                true => &*(*Segment::of(block)).heap.get(),
+                false => self.heap(),
+            };
+            if heap.is_hardened() {
+                return self.realloc_hardened(block, old, new);
+            }
             if rounded(old).min(rounded(new)) > MAX_CLASS_SIZE {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
@@ -117,7 +125,7 @@ impl LocalCore {
             let moved = if by_steps { self.alloc_with_room(new) } else { self.alloc(new) };
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
-                free_layout(self.heap(), self.record(), block, old);
+                free_layout(heap, self.record(), block, old);
             }
             moved
         }
@@ -135,7 +143,7 @@ impl LocalCore {
             }
             let class = class_of(roomy);
             let block = self.blocks().alloc(class, layout.size());
-            if block.is_null() { self.alloc_slow(class, layout.size()) } else { block }
+            if block.is_null() { self.alloc_slow(class, layout) } else { block }
         }
     }
 

@@ -1,15 +1,18 @@
 //! The slow path: where blocks come from when the current chunk has none, and where chunks go.
 
+use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::LocalCore;
+use super::hardened::tagged;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::outbox::Outbox;
 use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
 use crate::heap::{HeapCore, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
+use crate::raw::marks::Marks;
 use crate::raw::return_queue::{Chain, Received};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, span_of};
@@ -23,9 +26,9 @@ const ZEROED_ONE_BY_ONE: usize = 1024;
 /// A full chunk is looked at again when one block in so many is free, [`REOPEN_MAX`] at most. At the
 /// first free block it would be taken up for one allocation, and be full again: two visits to the
 /// slow path for every pair in a program that replaces blocks at random.
-const REOPEN: u32 = 16;
+pub(super) const REOPEN: u32 = 16;
 /// See [`REOPEN`].
-const REOPEN_MAX: u32 = 32;
+pub(super) const REOPEN_MAX: u32 = 32;
 
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
@@ -35,9 +38,13 @@ impl LocalCore {
     /// (I7) The caller holds the record.
     #[cold]
     #[inline(never)]
-    pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
+    pub(crate) unsafe fn alloc_slow(&self, class: usize, layout: Layout) -> *mut u8 {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
+            if let Some(hardened) = self.hardened() {
+                return self.alloc_hardened(hardened, layout);
+            }
+            let size = layout.size();
             let current = &*self.current[class].get();
             // More than was carved at once. (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
@@ -75,7 +82,8 @@ impl LocalCore {
     ///
     /// # Safety
     /// (I7) The caller holds the record.
-    pub(crate) unsafe fn alloc_zeroed(&self, class: usize, size: usize) -> *mut u8 {
+    pub(crate) unsafe fn alloc_zeroed(&self, class: usize, layout: Layout) -> *mut u8 {
+        let size = layout.size();
         // SAFETY: (I7) passed on; what is not carved of a fresh chunk is zero and nobody's.
         unsafe {
             if block_size(class) >= ZEROED_ONE_BY_ONE
@@ -85,7 +93,7 @@ impl LocalCore {
             }
             let mut block = self.blocks.alloc(class, size);
             if block.is_null() {
-                block = self.alloc_slow(class, size);
+                block = self.alloc_slow(class, layout);
             }
             if !block.is_null() {
                 block.write_bytes(0, size);
@@ -96,6 +104,9 @@ impl LocalCore {
 
     /// The next block that was never carved, if the current chunk's memory is fresh.
     unsafe fn take_fresh(&self, class: usize, size: usize) -> Option<*mut u8> {
+        if self.hardened().is_some() {
+            return None;
+        }
         // SAFETY: (I4) the chunk is ours or the empty one, whose capacity is 0.
         unsafe {
             self.take_home();
@@ -150,7 +161,7 @@ impl LocalCore {
     }
 
     /// Replaces the current chunk, which is used up, by an empty one.
-    unsafe fn replace_current(&self, class: usize) -> Option<()> {
+    pub(super) unsafe fn replace_current(&self, class: usize) -> Option<()> {
         // SAFETY: (I4) the new chunk is handed to us by the cache or the pool.
         unsafe {
             let chunk = self.new_chunk(class)?;
@@ -161,7 +172,7 @@ impl LocalCore {
     }
 
     /// Ends the current chunk's time as such.
-    unsafe fn leave_current(&self, class: usize) {
+    pub(super) unsafe fn leave_current(&self, class: usize) {
         // SAFETY: (I7) passed on.
         unsafe { self.put_back(class) };
         let current = self.current[class].replace(EMPTY.as_ptr());
@@ -170,7 +181,7 @@ impl LocalCore {
         }
         // SAFETY: (I4) ours.
         let chunk = unsafe { &*current };
-        let full = chunk.carved.get() == chunk.capacity.get() && chunk.recent.is_empty();
+        let full = self.is_as_good_as_full(chunk);
         self.moving(|| {
             chunk.countdown.lower(1);
             chunk.set_state(State::Available);
@@ -193,7 +204,7 @@ impl LocalCore {
         }
     }
 
-    unsafe fn make_current(&self, class: usize, chunk: *const Chunk) {
+    pub(super) unsafe fn make_current(&self, class: usize, chunk: *const Chunk) {
         // SAFETY: (I4) ours, in no list.
         let chunk = unsafe { &*chunk };
         self.moving(|| {
@@ -233,7 +244,7 @@ impl LocalCore {
 
     /// Moves what the block cache counted to totals that have no bounds.
     #[cold]
-    fn settle_taken(&self, class: usize) {
+    pub(super) fn settle_taken(&self, class: usize) {
         let (totals, taken) = (&self.totals[class], &self.blocks.classes[class].taken);
         self.moving(|| {
             let (blocks, bytes) = taken.get();
@@ -245,7 +256,7 @@ impl LocalCore {
 
     /// Moves what came back to a chunk to totals that have no bounds.
     #[cold]
-    fn settle(&self, chunk: &Chunk) {
+    pub(super) fn settle(&self, chunk: &Chunk) {
         let totals = &self.totals[chunk.class()];
         self.moving(|| {
             let came_back = chunk.came_back();
@@ -283,7 +294,7 @@ impl LocalCore {
     }
 
     /// Notes how much of a chunk has memory behind it after more of it was carved.
-    fn note_touched(&self, chunk: &Chunk) {
+    pub(super) fn note_touched(&self, chunk: &Chunk) {
         let bytes = chunk.carved.get() as usize * chunk.block_size();
         let pages = bytes.div_ceil(PAGE_SIZE).min(u8::MAX as usize) as u8;
         if pages > chunk.touched.get() {
@@ -316,13 +327,17 @@ impl LocalCore {
                 record.recent.clear();
                 record.carved.set(0);
                 record.fresh.set(clean);
-                record.set_class(class, block_size(class));
+                match self.hardened() {
+                    None => record.set_class(class, block_size(class)),
+                    Some(_) => record.set_hardened_class(class, block_size(class)),
+                }
                 record.capacity.set((span * CHUNK_SIZE / block_size(class)) as u32);
             }
             record.countdown.reset();
             record.set_local(self);
             self.owned.set(self.owned.get() + 1);
-            (*segment).owners[index].store(self.record.cast_mut(), Ordering::Relaxed);
+            let owner = if self.hardened().is_some() { tagged(self.record) } else { self.record };
+            (*segment).owners[index].store(owner.cast_mut(), Ordering::Relaxed);
         }
         Some(chunk)
     }
@@ -379,7 +394,7 @@ impl LocalCore {
     }
 
     /// Runs `f`, which moves counts about; readers of statistics try again meanwhile.
-    fn moving(&self, f: impl FnOnce()) {
+    pub(super) fn moving(&self, f: impl FnOnce()) {
         use core::sync::atomic::fence;
         let version = self.version.get();
         if version % 2 == 1 {
@@ -398,8 +413,8 @@ impl LocalCore {
 
     /// Looks at the inbox on the way to a new block.
     #[inline]
-    unsafe fn take_home(&self) {
-        if !self.inbox.is_empty() {
+    pub(super) unsafe fn take_home(&self) {
+        if self.has_mail() {
             // SAFETY: (I7) passed on.
             if unsafe { self.drain() } {
                 self.make_queue();
@@ -413,6 +428,10 @@ impl LocalCore {
     /// # Safety
     /// (I7) The caller holds the record.
     pub(crate) unsafe fn drain(&self) -> bool {
+        if !self.arrived.is_empty() {
+            // SAFETY: (I7) passed on.
+            unsafe { self.take_arrivals() };
+        }
         let mut mixed = [ptr::null_mut(); OVERFLOW_LISTS];
         let (mut lanes, mut bytes) = (0, 0);
         while let Some(received) = self.inbox.receive() {
@@ -547,6 +566,10 @@ impl LocalCore {
 
     /// Puts the block cache's blocks of `class` back into the current chunk.
     unsafe fn put_back(&self, class: usize) {
+        if let Some(hardened) = self.hardened() {
+            // SAFETY: (I4) passed on.
+            return unsafe { self.undeal(hardened, class) };
+        }
         // SAFETY: (I4) ours.
         let chunk = unsafe { &*self.current[class].get() };
         let free = &self.blocks.classes[class].free;
@@ -572,7 +595,7 @@ impl LocalCore {
             let current = self.current[class].get();
             // SAFETY: (I4) current and cached chunks are ours; the empty one stays.
             unsafe {
-                if current != EMPTY.as_ptr() && (*current).outstanding() == self.blocks.len(class) {
+                if current != EMPTY.as_ptr() && (*current).outstanding() == self.blocks.len(class) + self.dealt(class) {
                     self.leave_current(class);
                 }
             }
@@ -629,7 +652,7 @@ impl LocalCore {
                         .chunks
                         .iter()
                         .filter(ours)
-                        .filter(|chunk| !chunk.recent.is_empty())
+                        .filter(|chunk| self.has_free_blocks(chunk))
                         .for_each(|chunk| self.reopen(chunk));
                 }
             });
@@ -645,17 +668,21 @@ impl LocalCore {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
-        let span = size.div_ceil(CHUNK_SIZE);
+        let with_margin = size + self.heap().margin();
+        let span = with_margin.div_ceil(CHUNK_SIZE);
         // SAFETY: (I7) passed on.
         let taken = self.heap().take_chunks(span, false, || unsafe { self.flush() });
         let Some((chunk, clean)) = taken else {
             return ptr::null_mut();
         };
-        let block_size = size.next_multiple_of(PAGE_SIZE);
+        let block_size = with_margin.next_multiple_of(PAGE_SIZE);
         // SAFETY: (I4) the chunks are ours; (I3) the block lies in them.
         unsafe {
             let record = &*chunk;
-            record.set_class(SPAN_ROW, block_size);
+            match self.hardened() {
+                None => record.set_class(SPAN_ROW, block_size),
+                Some(_) => record.set_hardened_class(SPAN_ROW, block_size),
+            }
             record.set_local(self);
             record.set_state(State::Span);
             let totals = &self.totals[SPAN_ROW];
@@ -665,6 +692,10 @@ impl LocalCore {
             let block = Segment::chunk_start(chunk);
             if zeroed && !clean {
                 block.write_bytes(0, size);
+            }
+            if self.hardened().is_some() {
+                Marks::of_chunk(chunk).set_live(0, true);
+                self.heap().seal(block, block_size);
             }
             block
         }
@@ -787,7 +818,8 @@ pub(crate) unsafe fn free_span(chunk: *const Chunk, size: Option<usize>) {
         let local = &*record.local();
         let (heap, block_size) = (local.heap(), record.block_size());
         heap.while_held(local, || {
-            local.totals[SPAN_ROW].count_freed(size.unwrap_or(block_size), block_size as u64);
+            let requested = size.unwrap_or(block_size - heap.margin());
+            local.totals[SPAN_ROW].count_freed(requested, block_size as u64);
             heap.give_chunks(chunk, record.span.get() as usize);
         });
     }

@@ -1,9 +1,11 @@
 //! Which blocks of a chunk are live.
 
 use core::ptr;
+use core::sync::atomic::Ordering;
 
 use super::LocalCore;
 use crate::raw::chunk::Chunk;
+use crate::raw::marks::Marks;
 use crate::raw::segment::Segment;
 
 impl LocalCore {
@@ -20,6 +22,15 @@ impl LocalCore {
         let mut live = vec![u64::MAX; carved.div_ceil(64)];
         if carved % 64 != 0 {
             live[carved / 64] = (1 << (carved % 64)) - 1;
+        }
+        if !self.hardened.is_null() {
+            // SAFETY: (I4) ours, so it is mapped.
+            let marks = unsafe { Marks::of_chunk(chunk) };
+            for (word, bits) in live.iter_mut().enumerate() {
+                *bits = marks.live(word).load(Ordering::Relaxed) as u64;
+            }
+            let count = live.iter().map(|word| word.count_ones() as usize).sum();
+            return (live.into(), count);
         }
         let (start, block_size) = (Segment::chunk_start(chunk).addr(), chunk.block_size());
         let is_current = ptr::eq(self.current[class].get(), chunk);

@@ -12,8 +12,10 @@
 
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+#[cfg(not(loom))]
+use super::arrivals::Arrivals;
 use super::counts::{Countdown, Counter};
 use super::free_list::{Block, FreeList};
 use crate::config::THIN_PAGES;
@@ -70,23 +72,36 @@ pub(crate) struct Chunk {
     pub(crate) fresh: Cell<bool>,
     /// Pages that were ever carved since the chunk last had no memory behind it.
     pub(crate) touched: Cell<u8>,
-    _line: [u8; 6],
+    /// Blocks of a hardened chunk that were taken back before they were counted back: see `arrivals`.
+    pub(crate) early: Cell<u16>,
+    _line: [u8; 4],
 
     // What does not change while a block is live is on a line of its own: threads that free foreign
     // blocks read it, and must not wait for the line that the owner writes on every call.
     /// Owner. Constant while any block of the chunk is live.
     local: AtomicPtr<LocalCore>,
-    block_size: AtomicU32,
+    /// Bytes up to which a resize may leave a block where it is: its size, or 0 in a hardened heap, where
+    /// resizes go the slow way.
+    grows_to: AtomicU32,
     class: AtomicU8,
     state: AtomicU8,
     /// Chunks in the run.
     pub(crate) span: Cell<u8>,
     /// In a tail: distance to the run's first chunk.
     pub(crate) offset: Cell<u8>,
+    block_size: AtomicU32,
+    /// What a distance in a hardened chunk is multiplied with to have the number of its block.
+    reciprocal: AtomicU64,
+    /// What other threads freed of a hardened chunk.
+    #[cfg(not(loom))]
+    pub(crate) arrivals: Arrivals,
 }
 
 const _: () = assert!(size_of::<Chunk>() == 128, "segments index chunks by shifting");
 const _: () = assert!(core::mem::offset_of!(Chunk, local) == 64, "one line for the owner");
+
+/// See [`Chunk::number_at`].
+const RECIPROCAL_BITS: u32 = 40;
 
 /// The current chunk of a class that has none: it has no blocks, and no more to carve.
 pub(crate) static EMPTY: EmptyChunk = EmptyChunk(Chunk::new());
@@ -116,17 +131,22 @@ impl Chunk {
             capacity: Cell::new(0),
             fresh: Cell::new(false),
             touched: Cell::new(0),
-            _line: [0; 6],
+            early: Cell::new(0),
+            _line: [0; 4],
             local: AtomicPtr::new(ptr::null_mut()),
-            block_size: AtomicU32::new(0),
+            grows_to: AtomicU32::new(0),
             class: AtomicU8::new(0),
             state: AtomicU8::new(0),
             span: Cell::new(0),
             offset: Cell::new(0),
+            block_size: AtomicU32::new(0),
+            reciprocal: AtomicU64::new(0),
+            #[cfg(not(loom))]
+            arrivals: Arrivals::new(),
         }
     }
 
-    // ORDER: Relaxed for the four words below. A thread that frees a block learned of the block
+    // ORDER: Relaxed for the words below. A thread that frees a block learned of the block
     // from whoever allocated it, and they have not changed since; readers of statistics accept
     // any value.
     #[inline(always)]
@@ -144,9 +164,29 @@ impl Chunk {
     pub(crate) fn block_size(&self) -> usize {
         self.block_size.load(Ordering::Relaxed) as usize
     }
+    #[inline(always)]
+    pub(crate) fn grows_to(&self) -> usize {
+        self.grows_to.load(Ordering::Relaxed) as usize
+    }
     pub(crate) fn set_class(&self, class: usize, block_size: usize) {
         self.class.store(class as u8, Ordering::Relaxed);
         self.block_size.store(block_size as u32, Ordering::Relaxed);
+        self.grows_to.store(block_size as u32, Ordering::Relaxed);
+    }
+    /// As [`set_class`](Self::set_class), in a hardened heap.
+    pub(crate) fn set_hardened_class(&self, class: usize, block_size: usize) {
+        self.set_class(class, block_size);
+        self.grows_to.store(0, Ordering::Relaxed);
+        let reciprocal = (1_u64 << RECIPROCAL_BITS).div_ceil(block_size as u64);
+        self.reciprocal.store(reciprocal, Ordering::Relaxed);
+    }
+    /// The number of the block of a hardened chunk that begins `distance` bytes from its start, if one does.
+    #[inline(always)]
+    pub(crate) fn number_at(&self, distance: usize) -> Option<usize> {
+        // Exact: a distance in a run is below 2^19 and the reciprocal less than 2^16 too large by 2^-40 of the
+        // size, together less than one.
+        let number = (distance as u64 * self.reciprocal.load(Ordering::Relaxed)) >> RECIPROCAL_BITS;
+        (number as usize * self.block_size() == distance).then_some(number as usize)
     }
     pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
@@ -203,7 +243,8 @@ impl Chunk {
     pub(crate) fn check(&self) {
         if cfg!(debug_assertions) {
             let out = self.outstanding();
-            assert!(out <= u64::from(self.carved.get()), "{out} of {}", self.carved.get());
+            let carved = u64::from(self.carved.get()) + u64::from(self.early.get());
+            assert!(out <= carved, "{out} of {carved}");
             assert!(self.carved.get() <= self.capacity.get());
             match self.state() {
                 State::Full => {
@@ -213,6 +254,26 @@ impl Chunk {
                 State::Available => assert!(out > 0 && self.withheld.get() == 0),
                 State::Cached => assert!(out == 0 && self.withheld.get() == 0),
                 _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::config::{CHUNK_SIZE, HARD_LEAST};
+    use crate::size_class::{CLASSES, block_size, span_of};
+
+    #[test]
+    fn a_block_s_number_is_found_from_its_first_byte_only() {
+        let chunk = Chunk::new();
+        for class in (0..CLASSES).filter(|&class| block_size(class) >= HARD_LEAST) {
+            let (size, run) = (block_size(class), span_of(class) * CHUNK_SIZE);
+            chunk.set_hardened_class(class, size);
+            for distance in 0..run {
+                let expected = distance.is_multiple_of(size).then_some(distance / size);
+                assert_eq!(chunk.number_at(distance), expected, "{distance} in blocks of {size}");
             }
         }
     }

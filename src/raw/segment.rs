@@ -129,6 +129,9 @@ impl Segment {
     /// All the chunks that can be handed out.
     pub(crate) const ALL: u64 = !1;
 
+    /// The chunk that is a guard in a hardened heap.
+    pub(crate) const GUARD: u64 = 1 << (CHUNKS_PER_SEGMENT - 1);
+
     /// The segment that `block` lies in.
     #[inline(always)]
     pub(crate) fn of(block: *mut u8) -> *mut Self {

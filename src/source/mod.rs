@@ -107,6 +107,17 @@ pub unsafe trait Source: Send + Sync {
         let _ = (start, size);
     }
 
+    /// Makes `size` bytes at `start` inaccessible until the reservation is released, so that a stray access ends
+    /// the process; false where that cannot be. A hardened heap asks for it, for parts that it does not use. The
+    /// default does nothing, which is always right.
+    ///
+    /// # Safety
+    /// The range lies in one live reservation of this source, and nobody uses it.
+    unsafe fn guard(&self, start: NonNull<u8>, size: usize) -> bool {
+        let _ = (start, size);
+        false
+    }
+
     /// Gives a whole reservation back.
     ///
     /// # Safety

@@ -81,6 +81,12 @@ unsafe impl Source for System {
         unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
     }
 
+    unsafe fn guard(&self, start: NonNull<u8>, size: usize) -> bool {
+        // Refused where pages are larger than the range's alignment.
+        // SAFETY: nobody uses the range, which is this source's.
+        unsafe { libc::mprotect(start.as_ptr().cast(), size, libc::PROT_NONE) == 0 }
+    }
+
     unsafe fn release(&self, start: NonNull<u8>, size: usize, _align: usize) {
         // SAFETY: passed on.
         unsafe { unmap(start.as_ptr(), size) };

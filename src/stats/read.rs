@@ -112,6 +112,10 @@ fn read(core: &HeapCore, locals: &[&LocalCore]) -> Vec<[Row; ROWS]> {
                 let row = &mut rows[at][chunk.class()];
                 row.blocks.freed = row.blocks.freed.wrapping_add(chunk.came_back());
                 row.requested = row.requested.wrapping_sub(chunk.countdown.bytes());
+                // Of hardened heaps: what others freed waits at the chunk.
+                let (waiting, bytes) = chunk.arrivals.waiting();
+                row.blocks.queued += waiting;
+                row.requested = row.requested.wrapping_sub(bytes);
             }
         }
     });

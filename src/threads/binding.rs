@@ -271,7 +271,7 @@ pub(crate) unsafe fn last_handle_dropped(record: *const ThreadRecord) {
 /// heap, and puts them back. Stops after `limit` orphans.
 pub(crate) fn lease_orphans(heap: &HeapCore, limit: usize, mut f: impl FnMut(&LocalCore)) {
     // What an orphan had when its thread ended went back then; only its inbox can hold more.
-    let sent = heap.locals().filter(|local| !local.inbox().is_empty());
+    let sent = heap.locals().filter(|local| local.has_mail());
     // SAFETY: (I7) records are never freed. Taking one makes us its holder, so nobody else uses its
     // local heaps until it is put back.
     let taken = sent.filter(|local| unsafe {
