@@ -86,7 +86,7 @@ impl HeapBuilder {
             purge_delay: Duration::from_millis(PURGE_DELAY_MS),
             hard_limit: false,
             on_limit: None,
-            level: Level::Plain,
+            level: Level::DEFAULT,
         }
     }
 
@@ -143,7 +143,8 @@ impl HeapBuilder {
 
     /// Makes a heap that finds out how it is misused: double and invalid frees, frees with a wrong size,
     /// writes past a block's end or into a freed block. It says so in one line on standard error and aborts the
-    /// process. The default is a heap that trusts its callers.
+    /// process. The default is a heap that trusts its callers,
+    /// unless the crate's feature `hardened` is on.
     ///
     /// Such a heap keeps nothing of its own in blocks, hands free blocks out in random order, ends each block with eight
     /// bytes that tell of an overflow, and has pages that cannot be accessed behind its records, its segments and

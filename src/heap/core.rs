@@ -66,7 +66,7 @@ pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(
         purge_delay_ms: PURGE_DELAY_MS,
         hard_limit: true,
         on_limit: None,
-        level: if cfg!(feature = "hardened") { Level::Checks } else { Level::Plain },
+        level: Level::DEFAULT,
     },
     true,
 );

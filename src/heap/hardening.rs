@@ -19,6 +19,11 @@ pub(crate) enum Level {
     Wipe,
 }
 
+impl Level {
+    /// Of heaps whose builder does not say, and of `GLOBAL`.
+    pub(super) const DEFAULT: Self = if cfg!(feature = "hardened") { Self::Checks } else { Self::Plain };
+}
+
 /// Random words, different for every heap; zero until the first local heap is made.
 #[derive(Debug)]
 pub(super) struct Keys {

@@ -17,6 +17,8 @@ mod afterlife;
 #[cfg(test)]
 mod bias;
 #[cfg(test)]
+mod arrivals;
+#[cfg(test)]
 mod exit;
 #[cfg(test)]
 mod gate;

@@ -11,7 +11,7 @@ use blockyard::{Global, Heap};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
-use crate::support::{KIB, MIB, Rng, layout, team};
+use crate::support::{KIB, MARGIN, MIB, Rng, layout, team};
 
 fn block(allocator: &impl Allocator, size: usize, seed: u64) -> Block {
     Block::new(allocator, layout(size, 16), seed.is_multiple_of(4), seed).expect("memory")
@@ -313,7 +313,7 @@ fn blocks_come_home_while_their_class_gets_a_chunk() {
     };
     let heap = Heap::builder().source(Calling(call)).build().expect("memory");
     // A chunk full of blocks, and one more chunk that is in use by the other thread.
-    let mut blocks: Vec<Block> = (0..64).map(|seed| block(&&heap, 1024, seed)).collect();
+    let mut blocks: Vec<Block> = (0..64).map(|seed| block(&&heap, 1024 - MARGIN, seed)).collect();
     thread::scope(|scope| {
         let some = blocks.split_off(54);
         let (ready, wait) = mpsc::channel();
@@ -329,7 +329,7 @@ fn blocks_come_home_while_their_class_gets_a_chunk() {
         });
         wait.recv().expect("the other thread has a part of the heap");
         calls.1.store(0, Ordering::Relaxed);
-        blocks.push(Block::new(&heap, layout(1024, 8), true, 0).expect("memory"));
+        blocks.push(Block::new(&heap, layout(1024 - MARGIN, 8), true, 0).expect("memory"));
         other.join().expect("contents are as written");
     });
     free(&&heap, blocks);

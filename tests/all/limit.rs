@@ -5,7 +5,7 @@ use blockyard::{BuildError, Heap};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled};
-use crate::support::{KIB, MIB, Rng, layout, team};
+use crate::support::{KIB, MIB, Rng, layout, plain, team};
 
 fn limited(bytes: usize) -> Heap {
     Heap::builder().limit(bytes).build().expect("memory")
@@ -29,7 +29,7 @@ fn free(heap: &Heap, blocks: Vec<Block>) {
 #[test]
 fn a_limit_has_a_least_value() {
     assert_eq!(Heap::builder().limit(64 * KIB - 1).build().map(drop), Err(BuildError::LimitTooSmall));
-    let heap = limited(64 * KIB);
+    let heap = plain().limit(64 * KIB).build().expect("memory");
     assert_eq!(heap.stats().limit, Some(64 * KIB));
     assert!(Block::new(&&heap, layout(64 * KIB + 1, 8), false, 0).is_none());
     let blocks = fill(&heap, 64);

@@ -8,7 +8,7 @@ use blockyard::{Global, Heap};
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_empty;
-use crate::support::{KIB, MIB, layout};
+use crate::support::{KIB, MIB, layout, plain};
 
 /// Sizes on both sides of every boundary, in the order of a growing block.
 const SIZES: [usize; 19] = [
@@ -123,7 +123,7 @@ fn alignment_may_change_with_the_size() {
 #[test]
 fn a_big_block_grows_without_copying_where_the_system_can() {
     let probe = Probe::new(Habits::GOOD);
-    let heap = Heap::builder().source(probe.clone()).build().expect("memory");
+    let heap = plain().source(probe.clone()).build().expect("memory");
     let mut block = Block::new(&&heap, layout(2 * MIB, 8), false, 1).expect("memory");
     for size in [8 * MIB, 32 * MIB, 4 * MIB] {
         // SAFETY: the block is this heap's.

@@ -10,7 +10,7 @@ use blockyard::source::{FromAlloc, Purged};
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_empty;
-use crate::support::{KIB, MIB, Rng, layout, team};
+use crate::support::{KIB, MIB, Rng, layout, plain, team};
 
 const KINDS: [Purged; 3] = [Purged::Zeroed, Purged::Unspecified, Purged::Kept];
 
@@ -154,7 +154,7 @@ fn a_heap_is_a_source_for_another() {
         }
     }
 
-    let outer = Arc::new(Heap::new());
+    let outer = Arc::new(plain().build().expect("memory"));
     let inner = Heap::builder().source(Inside(outer.clone())).build().expect("memory");
     let sizes = [1, 5000, 100 * KIB, 5 * MIB];
     team(|scope| {

@@ -9,7 +9,7 @@ use blockyard::{ClassKind, Heap, HeapStats, ThreadState};
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
-use crate::support::{KIB, MIB, Rng, layout, team};
+use crate::support::{KIB, MIB, Rng, layout, plain, team};
 
 fn block(heap: &Heap, size: usize) -> Block {
     Block::new(&heap, layout(size, 8), false, size as u64).expect("memory")
@@ -26,7 +26,7 @@ fn class(stats: &HeapStats, kind: ClassKind) -> blockyard::ClassStats {
 
 #[test]
 fn every_block_is_counted_where_it_belongs() {
-    let heap = Heap::new();
+    let heap = plain().build().expect("memory");
     let sizes = [1, 8, 9, 100, 129, 4000, 60_000, 64 * KIB, 65 * KIB, 500 * KIB, MIB, MIB + 1, 3 * MIB];
     let blocks = sizes.map(|size| block(&heap, size));
     let stats = heap.stats();

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::support::block::Block;
 use crate::support::reconcile::{assert_empty, assert_reconciled};
-use crate::support::{KIB, MIB, Rng, layout, team};
+use crate::support::{KIB, MARGIN, MIB, Rng, layout, team};
 
 /// A block of any kind: of a class, a run, a mapping, aligned to segments.
 fn any_block(rng: &mut Rng, heap: &Heap) -> Block {
@@ -28,7 +28,7 @@ fn any_block(rng: &mut Rng, heap: &Heap) -> Block {
 /// Address and usable size, by address.
 fn expected<'a>(heap: &Heap, blocks: impl IntoIterator<Item = &'a Block>) -> Vec<(usize, usize)> {
     // SAFETY: the blocks are live and of this heap, and none is empty.
-    let place = |block: &Block| (block.address(), unsafe { heap.usable_size(block.start()) });
+    let place = |block: &Block| (block.address(), unsafe { heap.usable_size(block.start()) + MARGIN });
     let mut places: Vec<_> = blocks.into_iter().map(place).collect();
     places.sort_unstable();
     places

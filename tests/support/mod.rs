@@ -12,6 +12,13 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
+/// Bytes of each block that are not the caller's, where heaps are hardened unless their builder says otherwise.
+pub(crate) const MARGIN: usize = if cfg!(feature = "hardened") { 8 } else { 0 };
+
+/// A heap that trusts its callers, whatever the default is: for tests of what only such a heap does.
+pub(crate) fn plain() -> blockyard::HeapBuilder {
+    blockyard::Heap::builder().hardened(false)
+}
 
 pub(crate) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("tests ask for valid layouts")
