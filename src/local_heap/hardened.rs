@@ -192,7 +192,7 @@ impl LocalCore {
     ///
     /// # Safety
     /// (I7) The caller holds the record, and this is a local heap of a hardened heap.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) unsafe fn alloc_hardened(&self, hardened: &Hardened, layout: Layout) -> *mut u8 {
         let size = padded(layout);
         // SAFETY: (I7) passed on; (I4) the deck's blocks are of the current chunk and free.

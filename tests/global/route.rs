@@ -117,6 +117,8 @@ fn the_blocks_of_ended_threads_go_home_too() {
     }
 }
 
+/// A hardened heap resizes next to nothing where it is.
+#[cfg(not(feature = "hardened"))]
 #[test]
 fn resizing_is_charged_to_the_blocks_heap() {
     let heap = named("resized");

@@ -11,7 +11,7 @@ use crate::alone;
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::assert_reconciled;
-use crate::support::{KIB, MIB, layout};
+use crate::support::{KIB, MARGIN, MIB, layout};
 
 const SIZES: [usize; 6] = [8, 100, 5000, 40 * KIB, 200 * KIB, 2 * MIB];
 
@@ -240,7 +240,7 @@ fn what_many_threads_left_serves_where_memory_is_limited() {
     let _alone = alone();
     for wanted in [100 * KIB, MIB, 3 * MIB] {
         let heap = Heap::builder().limit(4 * MIB).build().expect("memory");
-        leave_behind(&heap, 4096, 15 * 16 - 1);
+        leave_behind(&heap, 4096 - MARGIN, 15 * 16 - 1);
         let block = Block::new(&&heap, layout(wanted, 8), false, 0);
         let stats = heap.stats();
         free(&&heap, [block.unwrap_or_else(|| panic!("{wanted} bytes of {stats}"))]);
