@@ -81,6 +81,9 @@ pub(crate) const HUGE_PAGES_FROM: usize = 64 << 20;
 /// Bytes of a big block for which huge pages are asked for.
 pub(crate) const HUGE_PAGES_BLOCK: usize = 4 << 20;
 
+/// Number of the heap behind `Global`; the others count on from there.
+pub(crate) const GLOBAL_ID: u64 = 1;
+
 /// Orphans that a thread about to map a new segment empties first, at most.
 pub(crate) const LEASES_BEFORE_RESERVE: usize = 8;
 
