@@ -1,10 +1,12 @@
-# A compiler and make for the peers in C and C++, the parts of the toolchain, a lock file that fits.
+# A compiler and make for the peers in C and C++, valgrind, the parts of the toolchain, a lock file that fits.
 set -euo pipefail
 
 if ! command -v c++ >/dev/null || ! command -v cc >/dev/null || ! command -v make >/dev/null; then
     apt-get update -q
     apt-get install -yq --no-install-recommends g++ make
 fi
+# Counts instructions.
+command -v valgrind >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends valgrind; }
 cargo fmt --version || rustup component add rustfmt
 cargo clippy --version || rustup component add clippy
 rustc --version

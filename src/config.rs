@@ -93,6 +93,8 @@ pub(crate) const CANARY_BYTES: usize = 8;
 /// Bytes of blocks that a hardened heap carves at a time, so that there is some choice for the order in which
 /// they are handed out.
 pub(crate) const HARD_CARVE_BYTES: usize = 2 * PAGE_SIZE;
+/// Number of the heap behind `Global`; the others count on from there.
+pub(crate) const GLOBAL_ID: u64 = 1;
 
 /// Orphans that a thread about to map a new segment empties first, at most.
 pub(crate) const LEASES_BEFORE_RESERVE: usize = 8;

@@ -92,6 +92,7 @@
 //! - `openmetrics`: `Stats::write_openmetrics`, what a Prometheus server scrapes.
 //! - `tracing`: `layers::Logging`, each call to an allocator as an event of the `tracing` crate.
 //! - `conformance`: a suite that checks what the `Allocator` trait promises, for your own allocators.
+//! - `hardened`: `Global`, and every heap whose builder does not say otherwise, is [hardened](HeapBuilder::hardened).
 //! - `valgrind`, `asan`: for debugging. Where the program runs under valgrind's memcheck, or AddressSanitizer's runtime
 //!   is linked in, it is told of every block of a heap and place in an arena, so that it reports overflow, use after free and leaks as it does
 //!   for `malloc`. Blocks are 16 bytes larger then, and a resize always moves. Elsewhere the features cost a load per call.

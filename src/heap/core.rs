@@ -10,7 +10,7 @@ use super::pool::Pool;
 use super::reader_gate::ReaderGate;
 use super::references::References;
 use super::route::{Excess, OnLimit};
-use crate::config::{CHUNK_SIZE, PAGE_SIZE, PURGE_DELAY_MS};
+use crate::config::{CHUNK_SIZE, GLOBAL_ID, PAGE_SIZE, PURGE_DELAY_MS};
 use crate::local_heap::LocalCore;
 use crate::raw::segment::{Kind, Segment};
 use crate::source::{Source, System};
@@ -58,7 +58,7 @@ unsafe impl Sync for HeapCore {}
 
 /// The heap behind `Global`.
 pub(crate) static GLOBAL: HeapCore = HeapCore::with_parts(
-    1,
+    GLOBAL_ID,
     Settings {
         name: None,
         source: None,
@@ -109,7 +109,7 @@ impl HeapCore {
     }
 
     pub(crate) fn new(settings: Settings) -> Self {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(2);
+        static NEXT_ID: AtomicU64 = AtomicU64::new(GLOBAL_ID + 1);
         let zeroed = settings.source.as_ref().map_or(System.fresh_is_zero(), |s| s.fresh_is_zero());
         Self::with_parts(NEXT_ID.fetch_add(1, Ordering::Relaxed), settings, zeroed)
     }

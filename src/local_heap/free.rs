@@ -11,7 +11,7 @@ use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::return_queue::Chain;
 use crate::raw::segment::{Kind, Segment};
-use crate::threads::ThreadRecord;
+use crate::threads::{ThreadRecord, UNBOUND};
 
 /// Frees a block that was requested with `layout`, of an alignment below [`SEGMENT_SIZE`].
 /// `record` is the one the calling thread holds, or one that nobody does. `heap` is the block's, unless it is
@@ -65,7 +65,7 @@ unsafe fn free_other(
             check_heap(heap, segment, block);
             // Reads of the chunk's own record are left to the owner: it is writing there.
             let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
-            free_foreign(&*(*segment).heap.get(), chunk, block, layout.size());
+            free_foreign(record, &*(*segment).heap.get(), chunk, block, layout.size());
         }
     }
 }
@@ -89,12 +89,7 @@ unsafe fn check_heap(heap: &HeapCore, segment: *mut Segment, block: *mut u8) {
 /// As for [`free`], for any alignment if `size` is `None` or the block is not over-aligned.
 #[cold]
 #[inline(never)]
-unsafe fn free_odd(
-    heap: &HeapCore,
-    record: *const ThreadRecord,
-    block: *mut u8,
-    layout: Option<Layout>,
-) {
+unsafe fn free_odd(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8, layout: Option<Layout>) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`; (I1) passed on.
     unsafe {
@@ -132,14 +127,46 @@ unsafe fn free_odd(
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
-            free_foreign(heap, chunk, block, size);
+            free_foreign(record, heap, chunk, block, size);
         }
     }
 }
 
 /// Frees a block of another thread's chunk, through this thread's outbox if it has one.
-#[inline]
-unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, size: usize) {
+///
+/// # Safety
+/// As for [`free`]; the block is of `chunk`, and that of `heap`.
+#[inline(always)]
+unsafe fn free_foreign(
+    record: *const ThreadRecord,
+    heap: &HeapCore,
+    chunk: *const Chunk,
+    block: *mut u8,
+    size: usize,
+) {
+    // SAFETY: (I7) the record is this thread's, with its local heaps; (I1) passed on.
+    unsafe {
+        if record != UNBOUND
+            && let Some(local) = (*record).outbox(heap.id)
+            && !heap.is_dropped()
+        {
+            (*local).free_foreign(chunk, block, size);
+        } else {
+            free_foreign_slow(record, heap, chunk, block, size);
+        }
+    }
+}
+
+/// As [`free_foreign`], where the outbox is still to be found or made.
+#[cold]
+#[inline(never)]
+unsafe fn free_foreign_slow(
+    record: *const ThreadRecord,
+    heap: &HeapCore,
+    chunk: *const Chunk,
+    block: *mut u8,
+    size: usize,
+) {
     let local = match () {
         () if ptr::eq(heap, &GLOBAL) => crate::global::own(),
         // Nobody would send what is put into an outbox there.
@@ -148,7 +175,12 @@ unsafe fn free_foreign(heap: &HeapCore, chunk: *const Chunk, block: *mut u8, siz
     };
     match local {
         // SAFETY: (I7) this thread's own local heap; (I1) passed on.
-        Some(local) => unsafe { (*local).free_foreign(chunk, block, size) },
+        Some(local) => unsafe {
+            if (*local).record() == record {
+                (*record).set_outbox(heap.id, local);
+            }
+            (*local).free_foreign(chunk, block, size);
+        },
         // SAFETY: (I1) passed on. A thread past our destructor, or one for which there is no
         // memory: no outbox, every block goes home by itself.
         None => unsafe {

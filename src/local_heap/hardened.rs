@@ -23,7 +23,7 @@ use crate::raw::chunk::{Chunk, State};
 use crate::raw::marks::{BITS, Marks};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{CLASSES, class_of};
-use crate::threads::ThreadRecord;
+use crate::threads::{ThreadRecord, UNBOUND};
 
 /// Blocks dealt at once: as many as a carving of the usual sizes has, so that the order of all of them is random.
 const DECK: usize = 64;
@@ -416,7 +416,9 @@ impl LocalCore {
                 let (size, place) = (padded(new), check_block(heap, segment, block, Some(old)));
                 let large = (new.size() + CANARY_BYTES).next_multiple_of(PAGE_SIZE);
                 let same = match place {
-                    Place::Class(has) => size <= MAX_CLASS_SIZE && has == crate::size_class::block_size(class_of(size)),
+                    Place::Class(has) => {
+                        size <= MAX_CLASS_SIZE && has == crate::size_class::block_size(class_of(size))
+                    }
                     Place::Run(has) => size > MAX_CLASS_SIZE && has == large,
                     Place::Mapping(has) => new.size() + CANARY_BYTES > MAX_SPAN_SIZE && has == large,
                     Place::Elsewhere => false,
@@ -441,7 +443,12 @@ impl LocalCore {
 ///
 /// # Safety
 /// `segment` is a segment of `heap`, which is hardened.
-unsafe fn check_block(heap: &HeapCore, segment: *mut Segment, block: *mut u8, layout: Option<Layout>) -> Place {
+unsafe fn check_block(
+    heap: &HeapCore,
+    segment: *mut Segment,
+    block: *mut u8,
+    layout: Option<Layout>,
+) -> Place {
     // SAFETY: (I2) the segment is mapped, or nothing about the block would be known.
     unsafe {
         if (*segment).kind() == Kind::Big {
@@ -553,22 +560,35 @@ pub(super) unsafe fn free_hardened(
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
-            send_home(heap, chunk, number, block, requested);
+            send_home(record, heap, chunk, number, block, requested);
         }
     }
 }
 
 /// Gives a block to its owner, another thread.
-unsafe fn send_home(heap: &HeapCore, chunk: *const Chunk, number: usize, block: *mut u8, requested: usize) {
-    let sender = match () {
-        () if ptr::eq(heap, &GLOBAL) => crate::global::own(),
-        () if heap.is_dropped() => None,
-        () => heap.local(),
+unsafe fn send_home(
+    record: *const ThreadRecord,
+    heap: &HeapCore,
+    chunk: *const Chunk,
+    number: usize,
+    block: *mut u8,
+    requested: usize,
+) {
+    // SAFETY: (I7) a record that is not the one for none is this thread's.
+    let known = if record == UNBOUND { None } else { unsafe { (*record).outbox(heap.id) } };
+    let sender = match known {
+        _ if heap.is_dropped() => None,
+        Some(local) => Some(local),
+        None if ptr::eq(heap, &GLOBAL) => crate::global::own(),
+        None => heap.local(),
     };
     // SAFETY: (I7) this thread's own local heap; (I1), (I2) passed on: the block is live until it is given. (I6) So is its
     // owner, and the heap while it is held.
     unsafe {
         if let Some(sender) = sender {
+            if known.is_none() && (*sender).record() == record {
+                (*record).set_outbox(heap.id, sender);
+            }
             (*sender).totals[(*chunk).class()].returned.add(1);
         }
         let (owner, size) = ((*chunk).local(), (*chunk).block_size());
@@ -582,4 +602,3 @@ unsafe fn send_home(heap: &HeapCore, chunk: *const Chunk, number: usize, block: 
         });
     }
 }
-

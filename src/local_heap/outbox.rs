@@ -165,16 +165,28 @@ impl Outbox {
         // Records of chunks are 128 bytes apart within a segment, segments 4 MiB.
         let address = chunk.addr();
         let slot = &self.slots[((address >> 7) ^ (address >> 22)) % OUTBOX_SLOTS];
-        let mut count = slot.count.load(Ordering::Relaxed);
-        if slot.chunk.load(Ordering::Relaxed).cast_const() != chunk || count == 0 {
-            self.start(sender, slot, chunk, block);
-            count = 0;
+        let count = slot.count.load(Ordering::Relaxed);
+        // SAFETY: (I1) passed on.
+        unsafe {
+            if slot.chunk.load(Ordering::Relaxed).cast_const() != chunk || count == 0 {
+                self.add_first(sender, slot, chunk, block, size);
+            } else {
+                self.append(sender, slot, count, block, size);
+            }
         }
+    }
+
+    /// Adds a block to a slot's chain of `count` blocks.
+    ///
+    /// # Safety
+    /// (I1) The caller gives up `block`, which is of the slot's chunk.
+    #[inline(always)]
+    unsafe fn append(&self, sender: &LocalCore, slot: &Slot, count: u32, block: *mut Block, size: usize) {
         // SAFETY: (I1) the block is ours until its chain is posted.
         unsafe { Block::set_next(block, slot.head.get()) };
         slot.head.set(block);
         slot.requested.add(size as u64);
-        count += 1;
+        let count = count + 1;
         // ORDER: Release, pairs with the Acquire in `waiting`: who sees the count sees the chunk.
         slot.count.store(count, Ordering::Release);
         let bytes = self.bytes.get() + slot.block_size.get() as usize;
@@ -184,9 +196,19 @@ impl Outbox {
         }
     }
 
-    /// Starts a chain of `chunk` that ends with `block`; the one that was there goes to its owner's.
+    /// Starts a chain of `chunk` with `block`; the one that was there goes to its owner's.
+    ///
+    /// # Safety
+    /// As for [`add`](Self::add).
     #[inline(never)]
-    fn start(&self, sender: &LocalCore, slot: &Slot, chunk: *const Chunk, block: *mut Block) {
+    unsafe fn add_first(
+        &self,
+        sender: &LocalCore,
+        slot: &Slot,
+        chunk: *const Chunk,
+        block: *mut Block,
+        size: usize,
+    ) {
         if let Some(chain) = slot.take() {
             self.evict(sender, slot, chain);
         }
@@ -196,6 +218,8 @@ impl Outbox {
         slot.requested.set(0);
         // SAFETY: (I2) a chunk's record is readable while a block of it is live.
         slot.block_size.set(unsafe { (*chunk).block_size() } as u32);
+        // SAFETY: (I1) passed on.
+        unsafe { self.append(sender, slot, 0, block, size) };
     }
 
     /// Sends the slot that is full, or everything when the budget is spent.

@@ -5,8 +5,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::LocalCore;
-use super::hardened::tagged;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
+use super::hardened::tagged;
 use super::outbox::Outbox;
 use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
 use crate::heap::{HeapCore, sign_off, unrouted};
@@ -595,7 +595,9 @@ impl LocalCore {
             let current = self.current[class].get();
             // SAFETY: (I4) current and cached chunks are ours; the empty one stays.
             unsafe {
-                if current != EMPTY.as_ptr() && (*current).outstanding() == self.blocks.len(class) + self.dealt(class) {
+                if current != EMPTY.as_ptr()
+                    && (*current).outstanding() == self.blocks.len(class) + self.dealt(class)
+                {
                     self.leave_current(class);
                 }
             }

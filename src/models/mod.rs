@@ -15,9 +15,9 @@ pub(crate) mod references;
 mod afterlife;
 
 #[cfg(test)]
-mod bias;
-#[cfg(test)]
 mod arrivals;
+#[cfg(test)]
+mod bias;
 #[cfg(test)]
 mod exit;
 #[cfg(test)]

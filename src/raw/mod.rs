@@ -4,8 +4,8 @@ pub(crate) mod arrivals;
 pub(crate) mod chunk;
 pub(crate) mod counts;
 pub(crate) mod free_list;
-pub(crate) mod return_queue;
 #[cfg(not(loom))]
 pub(crate) mod marks;
+pub(crate) mod return_queue;
 #[cfg(not(loom))]
 pub(crate) mod segment;

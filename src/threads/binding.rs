@@ -28,7 +28,7 @@ pub(crate) struct Binding {
 }
 
 /// Differs from every record and from null, which stands for "no owner".
-const UNBOUND: *const ThreadRecord = ptr::without_provenance(1);
+pub(crate) const UNBOUND: *const ThreadRecord = ptr::without_provenance(1);
 
 thread_local! {
     static BINDING: Binding = const {

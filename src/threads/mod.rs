@@ -19,8 +19,8 @@ pub(crate) use bias::Biased;
 pub(crate) use bias::Entered;
 #[cfg(not(loom))]
 pub(crate) use binding::{
-    Binding, Lease, binding, current_blocks, current_heap, current_record, last_handle_dropped, lease_nudged,
-    lease_orphans, own_blocks,
+    Binding, Lease, UNBOUND, binding, current_blocks, current_heap, current_record, last_handle_dropped,
+    lease_nudged, lease_orphans, own_blocks,
 };
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub(crate) use binding::{os_thread_id, thread_index};

@@ -4,6 +4,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
+use crate::config::GLOBAL_ID;
 #[cfg(not(loom))]
 use crate::local_heap::LocalCore;
 #[cfg(loom)]
@@ -36,6 +37,10 @@ pub(crate) struct ThreadRecord {
     name: [AtomicU64; 2],
     /// Handles that outlive their thread's end; see `LocalHeap`. Holder only.
     pub(crate) handles: Cell<usize>,
+    /// Numbers of heaps and the record's local heaps in them, whose outboxes were used last: `Global`'s, and
+    /// another one. Holder only. (Not in the thread's binding: the library reaches that through a call
+    /// where it is not inlined into a program.)
+    outboxes: [Cell<(u64, *const LocalCore)>; 2],
     /// A local heap of a heap whose handle is gone may be empty: see `afterlife`. Any thread sets it.
     nudged: AtomicBool,
     /// Local heaps are being signed off. Holder only.
@@ -64,12 +69,23 @@ impl ThreadRecord {
             os_id: AtomicU64::new(0),
             name: [AtomicU64::new(0), AtomicU64::new(0)],
             handles: Cell::new(0),
+            outboxes: [const { Cell::new((0, ptr::null())) }; 2],
             nudged: AtomicBool::new(false),
             signing_off: Cell::new(false),
             locals: Lock::new(ptr::null()),
             links: UnsafeCell::new(Links { next: ptr::null(), prev: ptr::null(), listed: false }),
             older: AtomicPtr::new(older.cast_mut()),
         }
+    }
+
+    /// The local heap whose outbox was last used for heap `id`, if it is at hand. Holder only.
+    #[inline(always)]
+    pub(crate) fn outbox(&self, id: u64) -> Option<*const LocalCore> {
+        let (of, local) = self.outboxes[usize::from(id != GLOBAL_ID)].get();
+        (of == id).then_some(local)
+    }
+    pub(crate) fn set_outbox(&self, id: u64, local: *const LocalCore) {
+        self.outboxes[usize::from(id != GLOBAL_ID)].set((id, local));
     }
 
     /// A hint: what there is to see is visible once [`begin_sign_off`](Self::begin_sign_off) says so.
