@@ -14,13 +14,19 @@ use crate::raw::segment::{Kind, Segment};
 use crate::threads::{ThreadRecord, UNBOUND};
 
 /// Frees a block that was requested with `layout`, of an alignment below [`SEGMENT_SIZE`].
-/// `record` is the one the calling thread holds, or one that nobody does. `heap` is the block's, unless it is
-/// `GLOBAL`: then the block may be of one that was routed into.
+/// `record` is the one the calling thread holds, or one that nobody does. `heap` gives the block's, or
+/// `GLOBAL`: then the block may be of one that was routed into. It is asked off the fast path only, which does
+/// without the load.
 ///
 /// # Safety
 /// (I1) The caller gives up `block`, a live block of some heap.
 #[inline(always)]
-pub(crate) unsafe fn free(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8, layout: Layout) {
+pub(crate) unsafe fn free<'h>(
+    heap: impl FnOnce() -> &'h HeapCore,
+    record: *const ThreadRecord,
+    block: *mut u8,
+    layout: Layout,
+) {
     let segment = Segment::of(block);
     let index = Segment::index_of(block);
     // SAFETY: (I2) a live block lies in a segment whose head is readable; (I4) what this thread's
@@ -35,7 +41,7 @@ pub(crate) unsafe fn free(heap: &HeapCore, record: *const ThreadRecord, block: *
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
-            free_other(heap, record, owner, block, layout);
+            free_other(heap(), record, owner, block, layout);
         }
     }
 }
@@ -227,7 +233,7 @@ unsafe fn free_odd_or_own(heap: &HeapCore, record: *const ThreadRecord, block: *
         } else {
             // Only the size of it counts.
             let layout = Layout::from_size_align_unchecked((*chunk_of(block)).block_size(), 1);
-            free(heap, record, block, layout);
+            free(|| heap, record, block, layout);
         }
     }
 }
@@ -292,8 +298,8 @@ pub(crate) unsafe fn usable_size(heap: &HeapCore, block: *mut u8) -> usize {
 /// # Safety
 /// As for [`free`]; the block is of `heap` and was requested with `layout`.
 #[inline(always)]
-pub(crate) unsafe fn free_layout(
-    heap: &HeapCore,
+pub(crate) unsafe fn free_layout<'h>(
+    heap: impl FnOnce() -> &'h HeapCore,
     record: *const ThreadRecord,
     block: *mut u8,
     layout: Layout,
@@ -303,7 +309,7 @@ pub(crate) unsafe fn free_layout(
         if layout.align() < SEGMENT_SIZE {
             free(heap, record, block, layout);
         } else {
-            free_over_aligned(heap, block, layout);
+            free_over_aligned(heap(), block, layout);
         }
     }
 }

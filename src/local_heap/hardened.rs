@@ -435,7 +435,7 @@ impl LocalCore {
             let moved = self.alloc(new);
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
-                free::free_layout(heap, self.record(), block, old);
+                free::free_layout(|| heap, self.record(), block, old);
             }
             moved
         }

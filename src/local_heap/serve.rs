@@ -125,7 +125,7 @@ impl LocalCore {
             let moved = if by_steps { self.alloc_with_room(new) } else { self.alloc(new) };
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
-                free_layout(heap, self.record(), block, old);
+                free_layout(|| heap, self.record(), block, old);
             }
             moved
         }
