@@ -119,6 +119,8 @@ mod threads;
 mod allocator_api;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod arena;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod by_02;
 #[cfg(not(loom))]
 mod clock;
 #[cfg(all(feature = "conformance", not(loom)))]
