@@ -27,6 +27,10 @@ const REOPEN: u32 = 16;
 /// See [`REOPEN`].
 const REOPEN_MAX: u32 = 32;
 
+/// Bytes of blocks that go round where a program frees each block before it allocates the next: two pages, so
+/// that every visit to the slow path serves twice as many, and they stay in the first cache.
+const CYCLE_BYTES: usize = 2 * CARVE_BYTES;
+
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
     /// A block of `class` when the fast path found none; null when out of memory.
@@ -39,14 +43,22 @@ impl LocalCore {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
             let current = &*self.current[class].get();
-            // More than was carved at once. (Not by `carve_count`: it divides.)
+            // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
-            if carved > 1 && carved * current.block_size() > CARVE_BYTES && current.outstanding() == 0 {
+            let bytes = carved * current.block_size();
+            if carved > 1 && bytes > CYCLE_BYTES && current.outstanding() == 0 {
                 // Its blocks are linked as the program freed them. Carved anew they come in order, a
                 // page at a time, and a page stays in the first cache.
                 current.recent.clear();
                 current.carved.set(0);
                 current.fresh.set(false);
+            } else if bytes < CYCLE_BYTES
+                && !current.recent.is_empty()
+                && carved < current.capacity.get() as usize
+            {
+                // Else the same page would go round again, with a visit here each time.
+                self.carve(class);
+                return self.blocks.alloc(class, size);
             }
             if self.refresh(class) { self.blocks.alloc(class, size) } else { self.alloc_slower(class, size) }
         }
