@@ -289,7 +289,8 @@ struct Watched;
 unsafe impl Source for Watched {
     fn reserve(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
         let stats = thread::spawn(blockyard::stats).join().expect("nothing panics");
-        let heap = stats.heaps.iter().find(|heap| heap.name.as_deref() == Some("watched")).expect("it is listed");
+        let heap =
+            stats.heaps.iter().find(|heap| heap.name.as_deref() == Some("watched")).expect("it is listed");
         assert!(heap.bytes.in_chunks <= heap.bytes.in_chunks_peak, "{heap}");
         assert!(heap.bytes.in_chunks <= heap.bytes.mapped, "{heap}");
         if size > 100 * MIB { None } else { System.reserve(size, align) }
