@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use blockyard::source::{Source, System};
 use blockyard::{ClassKind, Heap, HeapStats, ThreadState};
@@ -225,7 +226,8 @@ fn reading_while_others_work() {
 
 #[test]
 fn collecting_gives_memory_back() {
-    let heap = Heap::new();
+    // So long that nothing goes back before it is collected, however slow the machine.
+    let heap = Heap::builder().purge_delay(Duration::from_secs(3600)).build().expect("memory");
     for size in [64, 2000, 20 * KIB, 200 * KIB, 2 * MIB] {
         let before = heap.stats().bytes;
         let blocks: Vec<Block> = (0..16 * MIB / size).map(|_| block(&heap, size)).collect();

@@ -10,7 +10,7 @@ use crate::alone;
 use crate::support::block::Block;
 use crate::support::{KIB, MIB, Rng, layout};
 
-const FORKS: usize = if cfg!(debug_assertions) { 60 } else { 300 };
+const FORKS: usize = if cfg!(debug_assertions) { 60 } else { 100 };
 
 fn any_size(rng: &mut Rng) -> usize {
     let bound = rng.power(13, 22);

@@ -118,11 +118,11 @@ fn in_a_route() {
 #[test]
 fn in_a_temporary_scope_and_at_the_end_of_a_thread() {
     thread_local! {
-        static LATE: std::cell::RefCell<Vec<Box<[u8; 100]>>> = const { std::cell::RefCell::new(Vec::new()) };
+        static LATE: std::cell::RefCell<Vec<Vec<u8>>> = const { std::cell::RefCell::new(Vec::new()) };
     }
     for round in 0..50_u8 {
         panics(|| {
-            LATE.with_borrow_mut(|late| late.push(Box::new([round; 100])));
+            LATE.with_borrow_mut(|late| late.push(vec![round; 100]));
             temp::scope(|outer| {
                 let kept = outer.alloc([round; 500]);
                 assert!(
