@@ -98,7 +98,7 @@ impl<'b> FixedHeap<'b> {
 
     /// Runs `f` on the lists.
     fn with<R>(&self, f: impl FnOnce(&mut Lists<'b>) -> R) -> R {
-        // SAFETY: the value is not `Sync`, and `f`, one of the four below, runs no code of others'.
+        // SAFETY: the value is not `Sync`, and `f`, one call of the crate's below, runs no code of others'.
         f(unsafe { &mut *self.lists.get() })
     }
 

@@ -16,7 +16,7 @@ use super::core::GLOBAL;
 use super::pool::Pool;
 use crate::threads::HeldThreads;
 
-/// In the order in which they were taken.
+/// Given back in this order: the pool's lock, which guards [`HELD`], last.
 struct Held {
     threads: HeldThreads,
     _growing: MutexGuard<'static, ()>,

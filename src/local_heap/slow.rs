@@ -301,8 +301,8 @@ impl LocalCore {
         if pages > chunk.touched.get() {
             let was_thin = chunk.is_thin();
             chunk.touched.set(pages);
-            if was_thin && !chunk.is_thin() {
-                self.heap().heavy.set(chunk.class(), true);
+            if was_thin && !chunk.is_thin() && !self.heap().heavy.has(chunk.class()) {
+                self.heap().heavy.add(chunk.class());
             }
         }
     }
