@@ -45,8 +45,8 @@
 //! only.
 //!
 //! On top of any allocator there are bump arenas: [`Arena`] with nested [`Scope`]s that rewind it, [`ArenaPool`]
-//! with one arena per thread, [`FixedBuffer`] over bytes of your own, and [`StackFallback`] with bytes in itself
-//! before it asks another allocator. [`temp::scope`] lends a whole arena for the length of a closure, and a thread's
+//! with one arena per thread, and [`StackFallback`] with bytes in itself before it asks another allocator. Over bytes of
+//! your own there are [`FixedBuffer`], [`RollbackStack`], and `FixedHeap` (feature `tlsf`). [`temp::scope`] lends a whole arena for the length of a closure, and a thread's
 //! [`context`] says which allocator code that it calls is to use. [`layers`] set budgets, count, fail on purpose, or make
 //! one allocator of two. [`Heap::route`] sends what any crate allocates
 //! inside a closure to a heap.
@@ -120,6 +120,8 @@ mod threads;
 mod allocator_api;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod arena;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod by_02;
 #[cfg(not(loom))]
 mod clock;
 #[cfg(all(feature = "conformance", not(loom)))]
@@ -167,8 +169,11 @@ pub use self::{
 pub use self::{
     arena::{Arena, ArenaBox, ArenaBuilder, ArenaError, ArenaPool, ArenaStats, Keep, Scope},
     debug::{Debug, Event, Mark, Misuse, Policy, Report, Trace},
-    fixed_buffer::{FixedBuffer, SharedFixedBuffer, StackFallback},
+    fixed_buffer::{FixedBuffer, RollbackStack, SharedFixedBuffer, StackFallback},
 };
+
+#[cfg(all(feature = "tlsf", not(loom)))]
+pub use self::fixed_buffer::FixedHeap;
 
 #[cfg(loom)]
 mod models;

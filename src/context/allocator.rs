@@ -8,6 +8,7 @@ use super::frame::Served;
 use super::{Current, Temp};
 use crate::Global;
 use crate::allocator_api2::alloc::{AllocError, Allocator};
+use crate::by_02::also_04;
 
 /// `pass_on!([generics] type, by)`: the trait for `type`, each method through the macro `by`.
 macro_rules! pass_on {
@@ -76,56 +77,5 @@ pass_on!([A: Allocator] OfUser<A>, by_user);
 pass_on!([] Current, by_served);
 pass_on!([] Temp, by_arena);
 
-/// The trait of allocator-api2 0.4, by that of 0.2.
-#[cfg(feature = "allocator-api2-04")]
-macro_rules! also_04 {
-    ($($type:ty),+) => {$(
-        // SAFETY: as for the trait of 0.2, which promises the same.
-        unsafe impl allocator_api2_04::alloc::Allocator for $type {
-            #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, allocator_api2_04::alloc::AllocError> {
-                Allocator::allocate(self, layout).map_err(refused_04)
-            }
-            #[inline]
-            fn allocate_zeroed(
-                &self, layout: Layout,
-            ) -> Result<NonNull<[u8]>, allocator_api2_04::alloc::AllocError> {
-                Allocator::allocate_zeroed(self, layout).map_err(refused_04)
-            }
-            #[inline]
-            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: passed on.
-                unsafe { Allocator::deallocate(self, block, layout) }
-            }
-            #[inline]
-            unsafe fn grow(
-                &self, block: NonNull<u8>, old: Layout, new: Layout,
-            ) -> Result<NonNull<[u8]>, allocator_api2_04::alloc::AllocError> {
-                // SAFETY: passed on.
-                unsafe { Allocator::grow(self, block, old, new) }.map_err(refused_04)
-            }
-            #[inline]
-            unsafe fn grow_zeroed(
-                &self, block: NonNull<u8>, old: Layout, new: Layout,
-            ) -> Result<NonNull<[u8]>, allocator_api2_04::alloc::AllocError> {
-                // SAFETY: passed on.
-                unsafe { Allocator::grow_zeroed(self, block, old, new) }.map_err(refused_04)
-            }
-            #[inline]
-            unsafe fn shrink(
-                &self, block: NonNull<u8>, old: Layout, new: Layout,
-            ) -> Result<NonNull<[u8]>, allocator_api2_04::alloc::AllocError> {
-                // SAFETY: passed on.
-                unsafe { Allocator::shrink(self, block, old, new) }.map_err(refused_04)
-            }
-        }
-    )+};
-}
-
-#[cfg(feature = "allocator-api2-04")]
-fn refused_04(AllocError: AllocError) -> allocator_api2_04::alloc::AllocError {
-    allocator_api2_04::alloc::AllocError
-}
-
-#[cfg(feature = "allocator-api2-04")]
-also_04!(Current, Temp);
+also_04!([] Current where);
+also_04!([] Temp where);

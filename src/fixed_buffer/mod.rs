@@ -1,5 +1,8 @@
 //! Allocators over a caller's bytes, or their own.
 
+#[cfg(feature = "tlsf")]
+mod fixed_heap;
+mod rollback;
 mod shared;
 mod stack_fallback;
 
@@ -10,7 +13,9 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::slice;
 
-pub use self::{shared::SharedFixedBuffer, stack_fallback::StackFallback};
+#[cfg(feature = "tlsf")]
+pub use self::fixed_heap::FixedHeap;
+pub use self::{rollback::RollbackStack, shared::SharedFixedBuffer, stack_fallback::StackFallback};
 use crate::arena::{ArenaError, Blocks, Bump, expect, implement_allocator};
 
 /// An allocator over bytes of the caller's, on the stack or static: it makes no system call and asks no

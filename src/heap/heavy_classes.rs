@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::size_class::CLASSES;
 
-/// A bit per class: set where a thread used more of a chunk than makes a thin one, cleared where one came
-/// back thin. A class is light until then.
+/// A bit per class, set for good where a thread used more of a chunk than makes a thin one. A class is light
+/// until then.
 #[derive(Debug)]
 pub(crate) struct HeavyClasses([AtomicU64; CLASSES.div_ceil(64)]);
 
@@ -19,9 +19,7 @@ impl HeavyClasses {
         self.0[class / 64].load(Ordering::Relaxed) >> (class % 64) & 1 == 1
     }
 
-    pub(crate) fn set(&self, class: usize, heavy: bool) {
-        if self.has(class) != heavy {
-            self.0[class / 64].fetch_xor(1 << (class % 64), Ordering::Relaxed);
-        }
+    pub(crate) fn add(&self, class: usize) {
+        self.0[class / 64].fetch_or(1 << (class % 64), Ordering::Relaxed);
     }
 }

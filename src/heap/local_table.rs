@@ -58,6 +58,12 @@ impl LocalTable {
         (!local.is_null()).then_some(local.cast_const())
     }
 
+    /// Keeps the table from growing.
+    #[cfg(unix)]
+    pub(super) fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.growing.lock()
+    }
+
     /// The bucket's entries, made if need be; `None` when out of memory.
     fn bucket(&self, heap: &HeapCore, bucket: usize) -> Option<*mut Entry> {
         let _growing = self.growing.lock();

@@ -4,6 +4,8 @@ mod afterlife;
 mod big;
 mod builder;
 mod core;
+#[cfg(unix)]
+mod fork;
 mod handle;
 mod hardening;
 mod heavy_classes;
@@ -18,6 +20,8 @@ mod walk;
 pub(crate) use self::afterlife::{bury, sign_off};
 pub use self::builder::{BuildError, HeapBuilder};
 pub(crate) use self::core::{GLOBAL, HeapCore, Settings};
+#[cfg(unix)]
+pub(crate) use self::fork::guard_forks;
 pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};
 pub(crate) use self::hardening::{Level, canary_in, canary_of};

@@ -36,6 +36,12 @@ impl ReaderGate {
         self.readers.fetch_sub(1, at(Site::GateLeave, Ordering::Release));
     }
 
+    /// Forgets readers, of whom none is left.
+    #[cfg(all(unix, not(loom)))]
+    pub(super) fn reset(&self) {
+        self.readers.store(0, Ordering::Relaxed);
+    }
+
     /// Whether what the caller has unlinked can go. Called after the unlinking.
     pub(crate) fn is_free(&self) -> bool {
         // ORDER: SeqCst, pairs with the fence in `enter`.

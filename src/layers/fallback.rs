@@ -3,10 +3,11 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::around::{Answer, also_04, empty, exactly};
+use super::around::{Answer, empty, exactly};
 use super::owns::{Owns, Unshared};
 use super::transfer::transfer;
 use crate::allocator_api2::alloc::Allocator;
+use crate::by_02::also_04;
 
 /// An allocator that asks `A`, and where that refuses, `B`.
 ///

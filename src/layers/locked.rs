@@ -5,9 +5,10 @@ use core::ptr::NonNull;
 
 use parking_lot::Mutex;
 
-use super::around::{Answer, also_04};
+use super::around::Answer;
 use super::owns::{Owns, Unshared};
 use crate::allocator_api2::alloc::Allocator;
+use crate::by_02::also_04;
 
 /// An allocator behind a lock: threads share what is `Send` but not `Sync`, such as an [`Arena`](crate::Arena) or a
 /// [`FixedBuffer`](crate::FixedBuffer).

@@ -3,8 +3,9 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::around::{Answer, also_04, empty};
+use super::around::{Answer, empty};
 use crate::allocator_api2::alloc::{AllocError, Allocator};
+use crate::by_02::also_04;
 
 /// An allocator that refuses everything but blocks without bytes: the end of a chain, and a test for code that must
 /// do without memory.

@@ -3,8 +3,10 @@
 use core::ptr::NonNull;
 
 use super::{Failing, Limit, Null, Panicking, Segregate, Tracking};
+#[cfg(feature = "tlsf")]
+use crate::FixedHeap;
 use crate::allocator_api2::alloc::Allocator;
-use crate::{FixedBuffer, Heap, SharedFixedBuffer, StackFallback};
+use crate::{FixedBuffer, Heap, RollbackStack, SharedFixedBuffer, StackFallback};
 
 /// An allocator that knows its own blocks by their address.
 ///
@@ -53,6 +55,28 @@ unsafe impl Owns for FixedBuffer<'_> {
 }
 // SAFETY: handles are references.
 unsafe impl Unshared for FixedBuffer<'_> {}
+
+// SAFETY: all blocks that have bytes are in the stack's, which are this value's alone.
+unsafe impl Owns for RollbackStack<'_> {
+    #[inline]
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        self.contains(block.as_ptr())
+    }
+}
+// SAFETY: handles are references.
+unsafe impl Unshared for RollbackStack<'_> {}
+
+// SAFETY: all blocks that have bytes are in the heap's, which are this value's alone.
+#[cfg(feature = "tlsf")]
+unsafe impl Owns for FixedHeap<'_> {
+    #[inline]
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        self.contains(block.as_ptr())
+    }
+}
+// SAFETY: handles are references.
+#[cfg(feature = "tlsf")]
+unsafe impl Unshared for FixedHeap<'_> {}
 
 // SAFETY: all blocks are in the buffer, which is this value's alone.
 unsafe impl Owns for SharedFixedBuffer<'_> {

@@ -3,8 +3,9 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::around::{Answer, also_04, empty};
+use super::around::{Answer, empty};
 use crate::allocator_api2::alloc::Allocator;
+use crate::by_02::also_04;
 
 /// An allocator that panics when it is asked for bytes: where it is reached, the program is wrong.
 ///

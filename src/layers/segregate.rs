@@ -3,10 +3,11 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::around::{Answer, also_04, exactly};
+use super::around::{Answer, exactly};
 use super::fallback::resize_in;
 use super::transfer::transfer;
 use crate::allocator_api2::alloc::Allocator;
+use crate::by_02::also_04;
 
 /// An allocator that takes blocks of up to `THRESHOLD` bytes from `S`, larger ones from `L`.
 ///

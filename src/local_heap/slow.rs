@@ -30,6 +30,10 @@ pub(super) const REOPEN: u32 = 16;
 /// See [`REOPEN`].
 pub(super) const REOPEN_MAX: u32 = 32;
 
+/// Bytes of blocks that go round where a program frees each block before it allocates the next: two pages, so
+/// that every visit to the slow path serves twice as many, and they stay in the first cache.
+const CYCLE_BYTES: usize = 2 * CARVE_BYTES;
+
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
     /// A block of `class` when the fast path found none; null when out of memory.
@@ -46,14 +50,22 @@ impl LocalCore {
             }
             let size = layout.size();
             let current = &*self.current[class].get();
-            // More than was carved at once. (Not by `carve_count`: it divides.)
+            // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
-            if carved > 1 && carved * current.block_size() > CARVE_BYTES && current.outstanding() == 0 {
+            let bytes = carved * current.block_size();
+            if carved > 1 && bytes > CYCLE_BYTES && current.outstanding() == 0 {
                 // Its blocks are linked as the program freed them. Carved anew they come in order, a
                 // page at a time, and a page stays in the first cache.
                 current.recent.clear();
                 current.carved.set(0);
                 current.fresh.set(false);
+            } else if bytes < CYCLE_BYTES
+                && !current.recent.is_empty()
+                && carved < current.capacity.get() as usize
+            {
+                // Else the same page would go round again, with a visit here each time.
+                self.carve(class);
+                return self.blocks.alloc(class, size);
             }
             if self.refresh(class) { self.blocks.alloc(class, size) } else { self.alloc_slower(class, size) }
         }
@@ -300,8 +312,8 @@ impl LocalCore {
         if pages > chunk.touched.get() {
             let was_thin = chunk.is_thin();
             chunk.touched.set(pages);
-            if was_thin && !chunk.is_thin() {
-                self.heap().heavy.set(chunk.class(), true);
+            if was_thin && !chunk.is_thin() && !self.heap().heavy.has(chunk.class()) {
+                self.heap().heavy.add(chunk.class());
             }
         }
     }

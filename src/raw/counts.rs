@@ -42,8 +42,9 @@ pub(crate) struct Tally(Counter);
 
 impl Tally {
     const BLOCK_BITS: u32 = 16;
-    /// A tally is emptied before it counts more blocks than this. It is looked at whenever a list of
-    /// free blocks runs out, and no list is longer than half of that.
+    /// A tally of more blocks than this is emptied when it is looked at: whenever a list of free blocks runs
+    /// out, but for visits that carve a page instead, of which there are few per chunk. No list is longer
+    /// than half of this, so the count does not reach the bytes.
     const ENOUGH: u64 = 1 << (Self::BLOCK_BITS - 2);
 
     pub(crate) const fn new() -> Self {

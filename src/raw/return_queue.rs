@@ -145,6 +145,12 @@ impl ReturnQueue {
         self.queue.store(queue, at(Site::QueueMade, Ordering::Release));
     }
 
+    /// Goes on as if no queue had been made: it stays, with what is in it.
+    #[cfg(all(unix, not(loom)))]
+    pub(crate) fn forget_queue(&self) {
+        self.queue.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
     /// Frees the queue proper.
     ///
     /// # Safety

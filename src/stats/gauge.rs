@@ -26,8 +26,10 @@ impl Gauge {
     pub(crate) fn now(&self) -> usize {
         self.now.load(Ordering::Relaxed)
     }
-    pub(crate) fn peak(&self) -> usize {
-        self.peak.load(Ordering::Relaxed)
+    /// The level and the peak for statistics. What is charged but not served yet, and perhaps never, is not in them.
+    pub(crate) fn read(&self) -> (usize, usize) {
+        let (now, peak) = (self.now(), self.peak.load(Ordering::Relaxed));
+        (now.min(peak), peak)
     }
     pub(crate) fn add(&self, n: usize) {
         self.now.fetch_add(n, Ordering::Relaxed);

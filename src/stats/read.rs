@@ -43,6 +43,7 @@ fn take(core: &HeapCore) -> HeapStats {
     }
     let classes = class_stats(&sums);
     let requested: i64 = threads.iter().map(|thread| thread.requested).sum();
+    let ((in_chunks, in_chunks_peak), (mapped, mapped_peak)) = (core.in_use.read(), core.mapped.read());
     HeapStats {
         id: core.id,
         name: core.settings.name.as_deref().map(String::from),
@@ -51,10 +52,10 @@ fn take(core: &HeapCore) -> HeapStats {
         bytes: ByteStats {
             requested: u64::try_from(requested).unwrap_or(0),
             in_blocks: classes.iter().map(|class| class.in_blocks).sum(),
-            in_chunks: core.in_use.now(),
-            in_chunks_peak: core.in_use.peak(),
-            mapped: core.mapped.now(),
-            mapped_peak: core.mapped.peak(),
+            in_chunks,
+            in_chunks_peak,
+            mapped,
+            mapped_peak,
             purged: core.given_back.load(Ordering::Relaxed),
         },
         classes,

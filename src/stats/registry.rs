@@ -94,13 +94,9 @@ pub fn stats() -> Stats {
     drop(listed);
     bury();
     heaps[1..].sort_by_key(|heap| heap.id);
+    let ((in_chunks, in_chunks_peak), (mapped, mapped_peak)) = (PROCESS.in_use.read(), PROCESS.mapped.read());
     Stats {
-        process: ProcessStats {
-            in_chunks: PROCESS.in_use.now(),
-            in_chunks_peak: PROCESS.in_use.peak(),
-            mapped: PROCESS.mapped.now(),
-            mapped_peak: PROCESS.mapped.peak(),
-        },
+        process: ProcessStats { in_chunks, in_chunks_peak, mapped, mapped_peak },
         heaps,
         #[cfg(feature = "allocator-api2-02")]
         arenas: crate::arena::named_arenas(),

@@ -138,6 +138,8 @@ impl Binding {
         if self.exited.get() {
             return None;
         }
+        #[cfg(unix)]
+        crate::heap::guard_forks();
         let record = obtain(ThreadState::Live)?;
         // SAFETY: (I7) just obtained.
         unsafe { (*record).set_os_id(os_thread_id()) };
@@ -188,7 +190,7 @@ static RECORDS: Lock<Records> =
     Lock::new(Records { next: 0, end: 0, region: None, count: 0, newest: ptr::null() });
 
 /// Where records come from: regions of the system's memory that are never given back.
-struct Records {
+pub(crate) struct Records {
     /// Offsets into the region.
     next: usize,
     end: usize,
@@ -340,4 +342,36 @@ pub(crate) fn os_thread_id() -> u64 {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn os_thread_name() -> [u8; 16] {
     [0; 16]
+}
+
+/// The locks of this module, and of the current thread's record, held over a `fork`.
+#[cfg(unix)]
+pub(crate) struct HeldThreads {
+    _own: Option<OwnLocals>,
+    _records: std::sync::MutexGuard<'static, Records>,
+    _orphans: std::sync::MutexGuard<'static, super::orphans::Head>,
+}
+
+/// The list of the current thread's local heaps, from which others take heaps that they drop.
+#[cfg(unix)]
+pub(crate) type OwnLocals = std::sync::MutexGuard<'static, *const LocalCore>;
+
+#[cfg(unix)]
+impl HeldThreads {
+    pub(crate) fn own_locals() -> Option<OwnLocals> {
+        // SAFETY: (I7) records are never freed.
+        binding(Binding::held).map(|record| unsafe { (*record).locals.lock() })
+    }
+
+    pub(crate) fn all(own: Option<OwnLocals>) -> Self {
+        Self { _own: own, _records: RECORDS.lock(), _orphans: ORPHANS.hold() }
+    }
+
+    /// The thread has another number in the child.
+    pub(crate) fn renew(&self) {
+        if let Some(record) = binding(Binding::held) {
+            // SAFETY: (I7) this thread's own record.
+            unsafe { (*record).set_os_id(os_thread_id()) };
+        }
+    }
 }

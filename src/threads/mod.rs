@@ -17,6 +17,8 @@ mod record;
 pub(crate) use bias::Biased;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub(crate) use bias::Entered;
+#[cfg(all(unix, not(loom)))]
+pub(crate) use binding::HeldThreads;
 #[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, UNBOUND, binding, current_blocks, current_heap, current_record, last_handle_dropped,

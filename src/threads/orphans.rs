@@ -15,7 +15,7 @@ pub(crate) struct OrphanList {
 }
 
 #[derive(Debug)]
-struct Head(*const ThreadRecord);
+pub(super) struct Head(*const ThreadRecord);
 
 // SAFETY: the pointer in it leads to records, which are never freed and whose links are touched
 // under the lock only.
@@ -29,6 +29,12 @@ impl OrphanList {
     #[cfg(loom)]
     pub(crate) fn new() -> Self {
         Self { head: Lock::new(Head(ptr::null())) }
+    }
+
+    /// Keeps the list as it is.
+    #[cfg(all(unix, not(loom)))]
+    pub(super) fn hold(&self) -> std::sync::MutexGuard<'_, Head> {
+        self.head.lock()
     }
 
     /// Lists a record. Everything its holder did is visible to the next holder.

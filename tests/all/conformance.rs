@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use blockyard::allocator_api2::alloc::{Allocator, Global as System};
 use blockyard::context::Ambient;
 use blockyard::layers::{Failing, Fallback, Limit, Locked, Null, Panicking, Segregate, Tracking};
-use blockyard::{Arena, FixedBuffer, Global, Heap, SharedFixedBuffer, StackFallback, context};
+use blockyard::{Arena, FixedBuffer, Global, Heap, RollbackStack, SharedFixedBuffer, StackFallback, context};
 
 use self::suite::{Conformance, check, check_clones, check_threads};
 use crate::support::{KIB, MIB};
@@ -51,6 +51,21 @@ fn global() {
 }
 
 #[test]
+#[cfg(feature = "tlsf")]
+fn a_heap_in_bytes_of_the_callers() {
+    use blockyard::FixedHeap;
+
+    let mut memory = bytes(8 * MIB);
+    little().check(&&FixedHeap::new(&mut memory));
+    little().check_clones(&&FixedHeap::new(&mut memory));
+    Conformance::new().may_refuse(true).check(&&FixedHeap::new(&mut bytes(5000)));
+    Conformance::new().may_refuse(true).check(&&FixedHeap::new(&mut bytes(10)));
+    let locked = Locked::new(FixedHeap::new(&mut memory));
+    little().check_threads(&&locked);
+    check_one_thread(&Fallback::new(FixedHeap::new(&mut bytes(MIB)), Global));
+}
+
+#[test]
 fn heaps() {
     let heap = Heap::new();
     check_all(&heap);
@@ -76,6 +91,9 @@ fn buffers() {
     let mut memory = bytes(32 * MIB);
     little().check(&&FixedBuffer::new(&mut memory));
     little().check_clones(&&FixedBuffer::new(&mut memory));
+    little().check(&&RollbackStack::new(&mut memory));
+    little().check_clones(&&RollbackStack::new(&mut memory));
+    Conformance::new().may_refuse(true).check(&&RollbackStack::new(&mut bytes(5000)));
     let shared = SharedFixedBuffer::new(&mut memory);
     little().check(&&shared);
     little().check_threads(&&shared);
@@ -123,6 +141,7 @@ fn fallbacks() {
     for size in [300, 20 * KIB, MIB] {
         let mut memory = bytes(size);
         check_one_thread(&Fallback::new(FixedBuffer::new(&mut memory), Global));
+        check_one_thread(&Fallback::new(RollbackStack::new(&mut memory), Global));
         check_all(&Fallback::new(SharedFixedBuffer::new(&mut memory), Global));
     }
     let small = Heap::builder().limit(MIB).build().expect("memory");

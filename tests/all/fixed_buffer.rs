@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use blockyard::allocator_api2::vec::Vec as AVec;
-use blockyard::{Arena, FixedBuffer, SharedFixedBuffer, StackFallback};
+use blockyard::{Arena, FixedBuffer, RollbackStack, SharedFixedBuffer, StackFallback};
 
 use crate::support::Rng;
 use crate::support::block::Block;
@@ -153,4 +153,31 @@ fn a_fallback_serves_nothing_and_refuses_too_much() {
     let empty = StackFallback::<0, _>::new_in(&child);
     assert!(Block::new(&&empty, layout(1, 1), false, 0).is_none());
     assert!(Block::new(&&empty, layout(0, 4096), false, 0).is_some());
+}
+
+#[test]
+fn a_stack_rolls_back_over_what_was_freed_out_of_order() {
+    let mut bytes = [MaybeUninit::uninit(); 4096];
+    let stack = RollbackStack::new(&mut bytes);
+    let mut rng = Rng::new(7);
+    for _ in 0..200 {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut tops = Vec::new();
+        for n in 0..rng.below(12) {
+            tops.push(stack.used());
+            let asked = layout(1 + rng.below(150), 1 << rng.below(7));
+            blocks.push(Block::new(&&stack, asked, false, n as u64).expect("room"));
+        }
+        // In any order; what is live keeps all that is below it.
+        let mut live: Vec<(usize, Block)> = blocks.into_iter().enumerate().collect();
+        while !live.is_empty() {
+            let (_, block) = live.remove(rng.below(live.len()));
+            // SAFETY: of this stack.
+            unsafe { block.free(&&stack) };
+            let highest = live.iter().map(|(n, _)| *n).max();
+            let expected = highest.map_or(0, |n| tops.get(n + 1).copied().unwrap_or(usize::MAX));
+            assert!(stack.used() <= expected, "{} of {expected}", stack.used());
+        }
+        assert_eq!(stack.used(), 0);
+    }
 }

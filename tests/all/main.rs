@@ -9,6 +9,7 @@ mod arena;
 mod collections;
 mod conformance;
 mod context;
+mod corpus;
 mod cross_thread;
 mod debug;
 mod examples;
@@ -17,6 +18,8 @@ mod heaps;
 mod layers;
 mod limit;
 mod model;
+#[path = "model/random.rs"]
+mod model_random;
 mod out_of_memory;
 mod pool;
 mod realloc;

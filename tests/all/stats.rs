@@ -1,10 +1,13 @@
 //! Statistics: exact when threads are quiet, sane while they are not.
 
 use std::collections::HashMap;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
+use blockyard::source::{Source, System};
 use blockyard::{ClassKind, Heap, HeapStats, ThreadState};
 
 use crate::support::block::Block;
@@ -223,7 +226,8 @@ fn reading_while_others_work() {
 
 #[test]
 fn collecting_gives_memory_back() {
-    let heap = Heap::new();
+    // So long that nothing goes back before it is collected, however slow the machine.
+    let heap = Heap::builder().purge_delay(Duration::from_secs(3600)).build().expect("memory");
     for size in [64, 2000, 20 * KIB, 200 * KIB, 2 * MIB] {
         let before = heap.stats().bytes;
         let blocks: Vec<Block> = (0..16 * MIB / size).map(|_| block(&heap, size)).collect();
@@ -278,4 +282,37 @@ fn threads_are_named_while_they_live_and_after() {
     });
     let stats = heap.stats();
     assert_eq!(stats.threads.len(), 1);
+}
+
+/// A source that has statistics read, on another thread, each time it is asked for memory.
+struct Watched;
+
+// SAFETY: every call is passed on to `System`, which keeps the contract.
+unsafe impl Source for Watched {
+    fn reserve(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let stats = thread::spawn(blockyard::stats).join().expect("nothing panics");
+        let heap =
+            stats.heaps.iter().find(|heap| heap.name.as_deref() == Some("watched")).expect("it is listed");
+        assert!(heap.bytes.in_chunks <= heap.bytes.in_chunks_peak, "{heap}");
+        assert!(heap.bytes.in_chunks <= heap.bytes.mapped, "{heap}");
+        if size > 100 * MIB { None } else { System.reserve(size, align) }
+    }
+    unsafe fn release(&self, start: NonNull<u8>, size: usize, align: usize) {
+        // SAFETY: passed on.
+        unsafe { System.release(start, size, align) };
+    }
+}
+
+/// A block that is still being made, or will be refused, is in no number.
+#[test]
+fn what_is_not_served_yet_is_not_counted() {
+    let heap = Heap::builder().name("watched").source(Watched).build().expect("memory");
+    for size in [10, 3 * MIB, 9 * MIB, 200 * MIB] {
+        let made = Block::new(&&heap, layout(size, 8), false, 1);
+        assert_eq!(made.is_none(), size > 100 * MIB);
+        // SAFETY: the block is this heap's.
+        made.into_iter().for_each(|block| unsafe { block.free(&&heap) });
+    }
+    heap.collect();
+    assert_empty(&heap.stats());
 }

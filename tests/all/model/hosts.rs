@@ -87,9 +87,19 @@ impl Host for Global {
     }
 }
 
+/// An allocator that can do no more than the trait says.
+pub(crate) struct Plain<A>(pub(crate) A);
+
+impl<A: Allocator> Host for Plain<A> {
+    type Allocator = A;
+    fn allocator(&self) -> &A {
+        &self.0
+    }
+}
+
 /// [`Global`] through the trait that `#[global_allocator]` uses.
 #[derive(Clone, Copy)]
-pub(super) struct AsGlobalAlloc;
+pub(crate) struct AsGlobalAlloc;
 
 // SAFETY: blocks are `Global`'s, which keeps this contract; empty layouts, which `GlobalAlloc` does
 // not take, are served here.

@@ -1,7 +1,9 @@
-//! Random operations against a model of what must be live, and what must be in it.
+//! Operations against a model of what must be live, and what must be in it.
+#![allow(dead_code, reason = "each binary uses a part of it")]
 
+mod bytes;
 mod hosts;
-mod random;
+pub(crate) mod targets;
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -10,7 +12,9 @@ use std::thread;
 
 use blockyard::allocator_api2::alloc::Allocator;
 
-pub(crate) use self::hosts::Local;
+#[allow(unused_imports, reason = "each binary uses a part of them")]
+pub(crate) use self::hosts::{AsGlobalAlloc, Local};
+use crate::support::MIB;
 use crate::support::block::Block;
 
 /// One operation.
@@ -45,6 +49,25 @@ pub(crate) struct Step {
 }
 
 impl Op {
+    /// How often it may be done in a row, so that a sequence does not take megabytes again and again.
+    pub(crate) fn at_most(self, times: usize) -> usize {
+        let most = match self {
+            Self::Alloc { layout, .. } => MIB / layout.size().max(layout.align()).max(1),
+            Self::Resize { layout, .. } => 4 * MIB / layout.size().max(layout.align()).max(1),
+            Self::Free { .. } => usize::MAX,
+            Self::Flush | Self::Collect => 1,
+        };
+        times.min(most).max(1)
+    }
+
+    /// Which of the live blocks it is about.
+    fn pick(self) -> Option<usize> {
+        match self {
+            Self::Resize { pick, .. } | Self::Free { pick, .. } => Some(pick),
+            Self::Alloc { .. } | Self::Flush | Self::Collect => None,
+        }
+    }
+
     pub(crate) fn once(self, elsewhere: bool) -> Step {
         Step { op: self, times: 1, elsewhere }
     }
@@ -132,8 +155,9 @@ struct Model {
 }
 
 impl Model {
-    fn take(&mut self, pick: usize) -> Option<Block> {
-        let at = pick.checked_rem(self.live.len())?;
+    /// One of the blocks from number `from` on.
+    fn take(&mut self, from: usize, pick: usize) -> Option<Block> {
+        let at = from + pick.checked_rem(self.live.len() - from)?;
         let block = self.live.swap_remove(at);
         self.spans.remove(&block.address());
         Some(block)
@@ -150,10 +174,55 @@ impl Model {
         }
         self.live.push(block);
     }
+
+    /// Bytes of all live blocks.
+    fn bytes(&self) -> usize {
+        self.live.iter().map(|block| block.layout().size()).sum()
+    }
+
+    /// Verifies every block, and forgets those from number `from` on.
+    fn forget(&mut self, from: usize) {
+        self.live.iter().for_each(Block::verify);
+        for block in self.live.drain(from..) {
+            self.spans.remove(&block.address());
+        }
+    }
+}
+
+/// Runs `steps`, then frees everything that is left. `perform` does each job, elsewhere if it is told so; at the end
+/// some of that happens elsewhere if `two` says that there is such a place.
+fn drive(steps: &[Step], two: bool, mut perform: impl FnMut(Job, bool) -> Done) -> Outcome {
+    let mut model = Model::default();
+    let mut total = Outcome::default();
+    let mut step = |model: &mut Model, seed: usize, op: Op, elsewhere| {
+        let block = op.pick().and_then(|pick| model.take(0, pick));
+        let (block, outcome) = perform((op, seed as u64, block), elsewhere);
+        block.into_iter().for_each(|block| model.put(block));
+        total.refused += outcome.refused;
+        total.slack += outcome.slack;
+    };
+    for (number, &Step { op, times, elsewhere }) in steps.iter().enumerate() {
+        (0..times).for_each(|time| step(&mut model, number << 16 | time, op, elsewhere));
+    }
+    while !model.live.is_empty() {
+        let n = model.live.len();
+        step(&mut model, 0, Op::Free { pick: n, unsized_: false }, two && n % 3 == 0);
+    }
+    total
+}
+
+/// Runs `steps` on this thread alone.
+pub(crate) fn run_here(host: &impl Host, steps: &[Step]) -> Outcome {
+    let outcome = drive(steps, false, |job, _| perform(host, job));
+    host.flush();
+    outcome
 }
 
 /// Runs `steps`, then frees everything that is left. `host` makes each thread's host.
 pub(crate) fn run<H: Host>(host: impl Fn() -> H + Sync, steps: &[Step]) -> Outcome {
+    if steps.iter().all(|step| !step.elsewhere) {
+        return run_here(&host(), steps);
+    }
     thread::scope(|scope| {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (outbox, done) = mpsc::channel::<Done>();
@@ -163,32 +232,15 @@ pub(crate) fn run<H: Host>(host: impl Fn() -> H + Sync, steps: &[Step]) -> Outco
             inbox.into_iter().map(|job| perform(&host, job)).try_for_each(|done| outbox.send(done))
         });
         let host = factory();
-        let mut model = Model::default();
-        let mut total = Outcome::default();
-        let mut step = |model: &mut Model, seed: usize, op, elsewhere| {
-            let block = match op {
-                Op::Resize { pick, .. } | Op::Free { pick, .. } => model.take(pick),
-                Op::Alloc { .. } | Op::Flush | Op::Collect => None,
-            };
-            let job = (op, seed as u64, block);
-            let (block, outcome) = if elsewhere {
+        let total = drive(steps, true, |job, elsewhere| {
+            if elsewhere {
                 // When the other thread has panicked neither goes through; it has said why.
                 jobs.send(job).expect("the other thread listens");
                 done.recv().expect("the other thread answers")
             } else {
                 perform(&host, job)
-            };
-            block.into_iter().for_each(|block| model.put(block));
-            total.refused += outcome.refused;
-            total.slack += outcome.slack;
-        };
-        for (number, &Step { op, times, elsewhere }) in steps.iter().enumerate() {
-            (0..times).for_each(|time| step(&mut model, number << 16 | time, op, elsewhere));
-        }
-        while !model.live.is_empty() {
-            let n = model.live.len();
-            step(&mut model, 0, Op::Free { pick: n, unsized_: false }, n % 3 == 0);
-        }
+            }
+        });
         drop(jobs);
         // Joined by name: the scope alone does not wait until the thread's locals are gone.
         other.join().expect("the other thread's checks hold").expect("we listen");

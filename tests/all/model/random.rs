@@ -7,8 +7,7 @@ use blockyard::{Global, Heap};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::hosts::AsGlobalAlloc;
-use super::{Local, Op, Outcome, Step, run};
+use crate::model::{AsGlobalAlloc, Local, Op, Outcome, Step, run};
 use crate::support::probe::{Habits, Probe};
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
 use crate::support::{KIB, MIB, layout};
@@ -43,14 +42,10 @@ fn ops() -> impl Strategy<Value = Op> {
 /// Now and then the same again and again, so that chunks fill and empty.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let times = prop_oneof![6 => Just(1), 1 => 1..200_usize];
-    let step = (ops(), times, prop::bool::weighted(0.3)).prop_map(|(op, times, elsewhere)| {
-        let most = match op {
-            Op::Alloc { layout, .. } => MIB / layout.size().max(layout.align()).max(1),
-            Op::Resize { layout, .. } => 4 * MIB / layout.size().max(layout.align()).max(1),
-            Op::Free { .. } => usize::MAX,
-            Op::Flush | Op::Collect => 1,
-        };
-        Step { op, times: times.min(most).max(1), elsewhere }
+    let step = (ops(), times, prop::bool::weighted(0.3)).prop_map(|(op, times, elsewhere)| Step {
+        op,
+        times: op.at_most(times),
+        elsewhere,
     });
     vec(step, 1..120)
 }

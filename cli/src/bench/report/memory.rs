@@ -21,7 +21,9 @@ pub(crate) fn memory(rows: &[Measured]) -> String {
     let peak = build(rows, |_, figures| {
         format!("{:.2}", figures.collected.peak_ratio().min(figures.settled.peak_ratio()))
     });
-    text += &format!("\nAt the peak, per byte live at the peak (the lower of two runs)\n{peak}\n");
+    text += &format!(
+        "\nAt the peak, per byte live at the peak (the lower of two medians of three runs)\n{peak}\n"
+    );
     let end = build(rows, |collects, figures| {
         let (collected, settled) = (&figures.collected, &figures.settled);
         let at_once = collected.per_live(collected.end);

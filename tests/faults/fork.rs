@@ -1,0 +1,114 @@
+//! `fork` while other threads allocate: `Global` serves the child.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use blockyard::Global;
+
+use crate::alone;
+use crate::support::block::Block;
+use crate::support::{KIB, MIB, Rng, layout};
+
+const FORKS: usize = if cfg!(debug_assertions) { 60 } else { 100 };
+
+fn any_size(rng: &mut Rng) -> usize {
+    let bound = rng.power(13, 22);
+    1 + rng.below(bound)
+}
+
+/// Allocates and frees, hands blocks over, starts threads.
+fn work(seed: u64, inherited: Vec<Block>) {
+    let mut rng = Rng::new(seed);
+    let mut blocks = inherited;
+    for step in 0..300 {
+        let block = Block::new(&Global, layout(any_size(&mut rng), 16), step % 3 == 0, step);
+        blocks.push(block.expect("memory"));
+        if blocks.len() > 40 {
+            let at = rng.below(blocks.len());
+            // SAFETY: the block is of `Global`.
+            unsafe { blocks.swap_remove(at).free(&Global) };
+        }
+    }
+    // SAFETY: as above.
+    blocks.into_iter().for_each(|block| unsafe { block.free(&Global) });
+}
+
+/// In the child: what it inherited is as it was; it allocates, also on threads of its own, and gives memory back.
+fn child(seed: u64, inherited: Vec<Block>) {
+    work(seed, inherited);
+    let threads: Vec<_> = (0..2).map(|n| thread::spawn(move || work(n, Vec::new()))).collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("checks hold"));
+    Global.collect();
+    let text: Vec<String> = (0..500).map(|n| format!("after the fork {n}")).collect();
+    assert_eq!(text[499], "after the fork 499");
+}
+
+/// Waits for the child. False if it hangs, which is ended then.
+fn wait(pid: libc::pid_t) -> bool {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut status = 0;
+        // SAFETY: the call writes the status.
+        let ended = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
+        if ended == pid {
+            assert!(
+                libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+                "the child ended with {status:#x}"
+            );
+            return true;
+        }
+        if Instant::now() > until {
+            // SAFETY: our own child.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_child_of_many_threads_allocates() {
+    let _alone = alone();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Threads that hold locks, as often as can be: chunks and mappings come and go, blocks change threads.
+        for n in 0..3 {
+            let over = &over;
+            scope.spawn(move || {
+                let mut seed = n;
+                while !over.load(Ordering::Relaxed) {
+                    seed += 10;
+                    let blocks: Vec<Block> = [60 * KIB, 200 * KIB, 2 * MIB, 100]
+                        .map(|size| Block::new(&Global, layout(size, 8), false, seed).expect("memory"))
+                        .into();
+                    thread::spawn(move || work(seed, blocks));
+                    work(seed, Vec::new());
+                    Global.collect();
+                }
+            });
+        }
+        for n in 0..FORKS {
+            let block = |size| Block::new(&Global, layout(size, 8), true, n as u64).expect("memory");
+            let inherited: Vec<Block> = [10, 1000, 70 * KIB, 2 * MIB].map(block).into();
+            // SAFETY: the child allocates, and ends without running what the parent has registered.
+            match unsafe { libc::fork() } {
+                0 => {
+                    let held = std::panic::catch_unwind(|| child(n as u64, inherited)).is_ok();
+                    // SAFETY: ends the process.
+                    unsafe { libc::_exit(i32::from(!held)) };
+                }
+                -1 => panic!("no process"),
+                pid => {
+                    inherited.iter().for_each(Block::verify);
+                    // SAFETY: the blocks are of `Global`.
+                    inherited.into_iter().for_each(|block| unsafe { block.free(&Global) });
+                    let ended = wait(pid);
+                    over.fetch_or(!ended, Ordering::Relaxed);
+                    assert!(ended, "child {n} hangs");
+                }
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
