@@ -28,7 +28,7 @@ fn any_block(rng: &mut Rng, heap: &Heap) -> Block {
 /// Address and usable size, by address.
 fn expected<'a>(heap: &Heap, blocks: impl IntoIterator<Item = &'a Block>) -> Vec<(usize, usize)> {
     // SAFETY: the blocks are live and of this heap, and none is empty.
-    let place = |block: &Block| (block.address(), unsafe { heap.usable_size(block.start()) + MARGIN });
+    let place = |block: &Block| (block.address(), unsafe { heap.usable_size(block.start()) });
     let mut places: Vec<_> = blocks.into_iter().map(place).collect();
     places.sort_unstable();
     places
@@ -68,7 +68,7 @@ fn assert_walk_is_sound(walk: &HeapWalk, heap: &Heap) {
     let stats = heap.stats();
     assert_reconciled(&stats);
     assert_eq!(used as u64, stats.blocks.live(), "{stats}");
-    let bytes: usize = walk.blocks().map(|block| block.size).sum();
+    let bytes: usize = walk.blocks().map(|block| block.size + MARGIN).sum();
     assert_eq!(bytes as u64, stats.bytes.in_blocks, "{stats}");
     for (owner, thread) in stats.threads.iter().enumerate() {
         let own = walk.blocks().filter(|block| block.owner == owner);

@@ -16,7 +16,7 @@ use super::hosts::{AsGlobalAlloc, Plain};
 use super::{Local, Model, Outcome, Step, perform, run, run_here};
 use crate::support::probe::{Habits, Probe, Refusal};
 use crate::support::reconcile::{assert_empty, assert_reconciled, assert_sent_is_received};
-use crate::support::{KIB, MIB};
+use crate::support::{KIB, MARGIN, MIB};
 
 /// A target, and the name of its folder of inputs.
 pub(crate) type Target = (&'static str, fn(&[u8]));
@@ -312,8 +312,10 @@ pub(crate) fn size_class(data: &[u8]) {
         // SAFETY: the block is live and of this heap.
         let usable = unsafe { heap.usable_size(block.start()) };
         let (size, align) = (asked.size(), asked.align());
-        if align <= 64 * KIB && size <= MIB {
-            assert_eq!(usable, least(size, align), "{asked:?}");
+        // A hardened heap's blocks end with what is not the caller's, and have 32 bytes at least.
+        let whole = if MARGIN == 0 { size } else { (size + MARGIN).max(32) };
+        if align <= 64 * KIB && whole <= MIB {
+            assert_eq!(usable + MARGIN, least(whole, align), "{asked:?}");
         } else {
             assert!(usable >= size && usable - size <= size.max(align) + 4 * MIB, "{asked:?}: {usable}");
         }
