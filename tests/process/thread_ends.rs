@@ -207,13 +207,14 @@ fn threads_free_for_each_other_as_they_all_end() {
 /// Frees what several threads left behind, all of which have ended.
 fn leave_behind(heap: &Heap, size: usize, count: usize) {
     let together = Barrier::new(4);
-    let make = |_| Block::new(&heap, layout(size, 8), false, 0).expect("memory");
+    let make = |_| Block::new(&heap, layout(size, 8), false, 0);
     let left: Vec<Block> = thread::scope(|scope| {
         let work = || {
             together.wait();
-            let blocks: Vec<Block> = (0..count).map(make).collect();
+            let blocks: Vec<Option<Block>> = (0..count).map(make).collect();
             together.wait();
-            blocks
+            // Not before: the others would wait for a thread that panics.
+            blocks.into_iter().map(|block| block.expect("memory")).collect::<Vec<_>>()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("there is memory")).collect()
