@@ -41,6 +41,19 @@ pub(crate) const PATHS: &[Path] = &[
             free(&local, &fill(&local, n));
         });
     }),
+    ("hardened-alloc", |n| on_hardened(n, |heap, n| drop(fill(&heap, n)))),
+    ("hardened-free", |n| on_hardened(n, |heap, n| free(&heap, &fill(&heap, n)))),
+    ("hardened-foreign-free", |n| {
+        on_hardened(n, |heap, n| {
+            let blocks = Sendable(fill(&heap, n));
+            thread::scope(|scope| {
+                scope.spawn(move || free(&heap, &{ blocks }.0));
+            });
+        });
+    }),
+    // One after the other: no block is touched for the first time.
+    ("heap-pair", |n| on_heap(n, |heap, n| pairs(&heap, n))),
+    ("hardened-pair", |n| on_hardened(n, |heap, n| pairs(&heap, n))),
     ("arena-alloc", |n| {
         let arena = Arena::new();
         for _ in 0..n {
@@ -55,6 +68,7 @@ pub(crate) fn base(path: &str) -> Option<&'static str> {
         "global-free" | "global-foreign-free" => Some("global-alloc"),
         "heap-free" | "heap-foreign-free" => Some("heap-alloc"),
         "local-free" => Some("local-alloc"),
+        "hardened-free" | "hardened-foreign-free" => Some("hardened-alloc"),
         _ => None,
     }
 }
@@ -66,6 +80,19 @@ unsafe impl Send for Sendable {}
 
 fn on_heap(n: usize, run: fn(&Heap, usize)) {
     run(&Heap::new(), n);
+}
+
+fn on_hardened(n: usize, run: fn(&Heap, usize)) {
+    run(&Heap::builder().hardened(true).build().expect("memory"), n);
+}
+
+#[inline(never)]
+fn pairs(allocator: &impl Allocator, n: usize) {
+    for _ in 0..n {
+        let block = black_box(allocator.allocate(LAYOUT).expect("memory").cast());
+        // SAFETY: just made, freed once.
+        unsafe { allocator.deallocate(block, LAYOUT) };
+    }
 }
 
 #[inline(never)]

@@ -24,7 +24,7 @@ use super::core::HeapCore;
 use super::handle::{Heap, LocalHeap};
 use super::route::unrouted;
 use crate::config::{CHUNK_SIZE, CHUNKS_PER_SEGMENT};
-use crate::local_heap::LocalCore;
+use crate::local_heap::{LocalCore, untagged};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{CLASSES, block_size};
@@ -426,8 +426,7 @@ unsafe fn take(core: &HeapCore, only: Option<&LocalCore>) -> HeapWalk {
                 // Not by the chunk's own word: that names its last owner still when it is the next one's. This one
                 // a record's holder sets and clears itself, so what it finds to be its own is.
                 let owner = segment.owners[index].load(Ordering::Relaxed).cast_const();
-                // A hardened chunk's has a bit set.
-                let owner = owner.map_addr(|address| address & !1);
+                let owner = untagged(owner);
                 let is_own = |local: &LocalCore| owner == local.record();
                 if owner.is_null() || !only.is_none_or(is_own) {
                     return;

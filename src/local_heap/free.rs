@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::hardened::{end_run, free_hardened, is_tagged};
+use super::hardened::{end_run, free_hardened, is_none_or_tagged, is_tagged};
 use super::slow::{chunk_of, count_posted, free_span, post};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
@@ -61,9 +61,10 @@ unsafe fn free_other(
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`.
     unsafe {
-        if owner.is_null() {
-            free_odd(heap, record, block, Some(layout));
-        } else if is_tagged(owner) {
+        if is_none_or_tagged(owner) {
+            if owner.is_null() {
+                return free_odd(heap, record, block, Some(layout));
+            }
             check_heap(heap, segment, block);
             let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
             free_hardened(record, owner, chunk, block, Some(layout));

@@ -52,16 +52,30 @@ impl Deck {
 }
 
 /// The word of the `owners` of a segment for a chunk of a hardened heap: no record's address, so that a free does not take it
-/// for the thread's own.
+/// for the thread's own. No program has the upper half of all addresses.
+#[inline(always)]
 pub(super) fn tagged(record: *const ThreadRecord) -> *const ThreadRecord {
-    record.map_addr(|address| address | 1)
+    record.map_addr(|address| address | TAG)
+}
+
+/// The record that a chunk's owner stands for.
+pub(crate) fn untagged(owner: *const ThreadRecord) -> *const ThreadRecord {
+    owner.map_addr(|address| address & !TAG)
 }
 
 /// Whether a chunk's owner is that of a hardened one.
 #[inline(always)]
 pub(super) fn is_tagged(owner: *const ThreadRecord) -> bool {
-    owner.addr() & 1 == 1
+    owner.addr() & TAG != 0
 }
+
+/// Whether a chunk's owner is that of a hardened one, or none: one comparison for both.
+#[inline(always)]
+pub(super) fn is_none_or_tagged(owner: *const ThreadRecord) -> bool {
+    owner.addr().cast_signed() <= 0
+}
+
+const TAG: usize = 1 << (usize::BITS - 1);
 
 /// Bytes that a block of a hardened heap must have for `layout`.
 #[inline(always)]

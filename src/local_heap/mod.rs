@@ -29,7 +29,7 @@ use crossbeam_utils::CachePadded;
 use self::chunk_list::{ChunkCache, ChunkList};
 pub(crate) use self::counters::{BIG_ROW, ROWS, SPAN_ROW, Totals};
 pub(crate) use self::free::{free_layout, free_unsized, usable_size};
-pub(crate) use self::hardened::Hardened;
+pub(crate) use self::hardened::{Hardened, untagged};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
 use crate::heap::HeapCore;

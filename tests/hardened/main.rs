@@ -427,7 +427,7 @@ fn usable_bytes_are_eight_less_and_never_fewer_than_asked_for() {
             // SAFETY: a live block, written to its last usable byte, freed once.
             unsafe {
                 let usable = heap.usable_size(block);
-                assert!(usable >= size && (usable + 8) % 8 == 0);
+                assert!(usable >= size && usable.is_multiple_of(8));
                 block.write_bytes(0xff, usable);
                 free(&heap, block, layout);
             }
