@@ -256,7 +256,7 @@ fn alloc_raw<W: Way>(layout: Layout) -> *mut u8 {
 unsafe fn dealloc_raw(block: *mut u8, layout: Layout) {
     // SAFETY: (I1) the caller gives up the block, which finds its own heap; `GLOBAL` is asked only for
     // blocks that are aligned to segments, and those are never routed.
-    unsafe { free_layout(|| &GLOBAL, current_record(), block, layout) };
+    unsafe { free_layout(|| None, current_record(), block, layout) };
 }
 
 /// A block for `layout`, its first `layout.size()` bytes zero; null when out of memory.

@@ -143,13 +143,12 @@ impl HeapBuilder {
 
     /// Makes a heap that finds out how it is misused: double and invalid frees, frees with a wrong size,
     /// writes past a block's end or into a freed block. It says so in one line on standard error and aborts the
-    /// process. The default is a heap that trusts its callers,
-    /// unless the crate's feature `hardened` is on.
+    /// process. The default is a heap that trusts its callers, unless the crate's feature `hardened` is on.
     ///
-    /// Such a heap keeps nothing of its own in blocks, hands free blocks out in random order, ends each block with eight
-    /// bytes that tell of an overflow, and has pages that cannot be accessed behind its records, its segments and
-    /// its big blocks. Blocks are at least 32 bytes, and a resize that needs another size class, page count or alignment moves.
-    /// `docs/hardening.md` says what is found, what is not, and what it costs.
+    /// Such a heap keeps nothing of its own in blocks, hands free blocks out in random order, ends each block with
+    /// eight bytes that tell of an overflow, and has pages that cannot be accessed behind its records, its segments
+    /// and its big blocks. Blocks are at least 32 bytes, and a resize that needs another size class, page count or
+    /// alignment moves. `docs/hardening.md` says what is found, what is not, and what it costs.
     ///
     /// # Examples
     ///
@@ -159,6 +158,22 @@ impl HeapBuilder {
     /// let heap = Heap::builder().hardened(true).build()?;
     /// let mut untrusted = Vec::new_in(&heap);
     /// untrusted.extend_from_slice(b"from the network");
+    /// # Ok::<(), blockyard::BuildError>(())
+    /// ```
+    ///
+    /// A block that is freed twice ends the process:
+    ///
+    /// ```no_run
+    /// use blockyard::{Heap, allocator_api2::alloc::{Allocator, Layout}};
+    ///
+    /// let heap = Heap::builder().name("parser").hardened(true).build()?;
+    /// let block = (&heap).allocate(Layout::new::<[u8; 40]>()).unwrap().cast();
+    /// unsafe {
+    ///     heap.free(block);
+    ///     heap.free(block);
+    ///     // blockyard: heap "parser": double free at 0x7faf08420000, 40 bytes, class 48, of thread 7120, found on
+    ///     // thread 7120; process aborts
+    /// }
     /// # Ok::<(), blockyard::BuildError>(())
     /// ```
     pub fn hardened(mut self, yes: bool) -> Self {

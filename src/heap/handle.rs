@@ -381,7 +381,8 @@ impl Heap {
     #[inline(always)]
     pub(crate) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: (I1) passed on.
-        let raw = |block, layout| unsafe { free_layout(|| self.core(), current_record(), block, layout) };
+        let raw =
+            |block, layout| unsafe { free_layout(|| Some(self.core()), current_record(), block, layout) };
         if checkers::is_on() {
             // SAFETY: (I1) passed on.
             return unsafe { checkers::dealloc(block, layout, raw) };
@@ -398,7 +399,7 @@ impl Heap {
         // SAFETY: (I7), (I6) as in `alloc`; (I1) passed on.
         unsafe {
             if checkers::is_on() {
-                let free = |block, layout| free_layout(|| self.core(), current_record(), block, layout);
+                let free = |block, layout| free_layout(|| Some(self.core()), current_record(), block, layout);
                 return checkers::realloc(block, old, new, |layout| self.alloc_raw(layout), free);
             }
             if id == self.id { (*local).realloc(block, old, new) } else { self.realloc_slow(block, old, new) }
@@ -521,7 +522,7 @@ impl LocalHeap<'_> {
     pub(crate) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let core = self.core();
         // SAFETY: (I1) passed on; (I7) as in `alloc`.
-        let raw = |block, layout| unsafe { free_layout(|| core.heap(), core.record(), block, layout) };
+        let raw = |block, layout| unsafe { free_layout(|| Some(core.heap()), core.record(), block, layout) };
         if checkers::is_on() {
             // SAFETY: (I1) passed on.
             return unsafe { checkers::dealloc(block, layout, raw) };
@@ -538,7 +539,7 @@ impl LocalHeap<'_> {
         // SAFETY: (I1) passed on; (I7) as in `alloc`.
         unsafe {
             if checkers::is_on() {
-                let free = |block, layout| free_layout(|| core.heap(), core.record(), block, layout);
+                let free = |block, layout| free_layout(|| Some(core.heap()), core.record(), block, layout);
                 return checkers::realloc(block, old, new, |layout| core.alloc(layout), free);
             }
             core.realloc(block, old, new)

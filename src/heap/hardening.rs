@@ -48,13 +48,10 @@ impl Keys {
     }
 }
 
-/// What a canary's key is multiplied with, the block's address added: odd, with bits all over.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The last word of the block at `block`.
+/// The last word of the block at `block`. Its first byte is odd, so that no string's end overwrites it unseen.
 #[inline(always)]
 pub(crate) fn canary_of(key: u64, block: *const u8) -> u64 {
-    key.wrapping_add(block.addr() as u64).wrapping_mul(SPREAD)
+    key ^ block.addr() as u64
 }
 
 /// Where the canary of a block of `size` bytes is.
@@ -88,7 +85,13 @@ impl HeapCore {
     pub(crate) fn fill_word(&self) -> u64 {
         self.keys.fill.load(Ordering::Relaxed)
     }
-    pub(super) fn make_keys(&self) {
+    /// Makes sure that there are keys, and tells them to a new segment.
+    pub(super) fn tell_keys(&self, segment: &Segment) {
+        self.make_keys();
+        segment.canary.set(self.canary_key());
+        segment.fill.set(self.fill_word());
+    }
+    fn make_keys(&self) {
         if self.canary_key() == 0 || self.fill_word() == 0 {
             self.keys.make();
         }

@@ -108,7 +108,7 @@ impl HeapCore {
         let local = self.metadata(size_of::<LocalCore>() + more)?.cast::<LocalCore>().as_ptr();
         let mut hardened = ptr::null_mut();
         if self.is_hardened() {
-            self.make_keys();
+            // The heap has keys since it has a segment.
             // SAFETY: the memory is zeroed and ours, and a local heap's size a multiple of any alignment here.
             unsafe {
                 hardened = local.add(1).cast::<Hardened>();

@@ -4,6 +4,8 @@ use core::fmt::{self, Write};
 
 use super::HeapCore;
 use crate::config::CANARY_BYTES;
+use crate::local_heap::chunk_of;
+use crate::threads::os_thread_id;
 
 /// What somebody did to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,13 @@ impl HeapCore {
             Place::Mapping(size) => write!(line, "{} bytes, mapping", size - CANARY_BYTES)?,
             Place::Elsewhere => write!(line, "no block")?,
         }
-        writeln!(line, "; process aborts")
+        if let Place::Class(_) | Place::Run(_) = place {
+            // SAFETY: (I2) the address lies in a chunk that somebody has; (I6) local heaps live as long as their
+            // heap, and (I7) records for ever.
+            let owner = unsafe { (*(*(*chunk_of(block.cast_mut())).local()).record()).os_id() };
+            write!(line, ", of thread {owner}")?;
+        }
+        writeln!(line, ", found on thread {}; process aborts", os_thread_id())
     }
 }
 

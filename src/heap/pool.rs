@@ -290,6 +290,7 @@ impl Pool {
                 links(segment).permanent = true;
             }
             if heap.is_hardened() {
+                heap.tell_keys(&*segment);
                 // Behind the head's last word, and behind the last chunk that is handed out.
                 heap.guard(start.as_ptr().add(CHUNK_SIZE - PAGE_SIZE), PAGE_SIZE);
                 heap.guard(start.as_ptr().add(SEGMENT_SIZE - CHUNK_SIZE), CHUNK_SIZE);

@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::hardened::{end_run, free_hardened, is_none_or_tagged, is_tagged};
+use super::hardened::{end_run, free_hardened, free_own, is_none_or_tagged, is_tagged, tagged};
 use super::slow::{chunk_of, count_posted, free_span, post};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
@@ -14,15 +14,15 @@ use crate::raw::segment::{Kind, Segment};
 use crate::threads::{ThreadRecord, UNBOUND};
 
 /// Frees a block that was requested with `layout`, of an alignment below [`SEGMENT_SIZE`].
-/// `record` is the one the calling thread holds, or one that nobody does. `heap` gives the block's, or
-/// `GLOBAL`: then the block may be of one that was routed into. It is asked off the fast path only, which does
-/// without the load.
+/// `record` is the one the calling thread holds, or one that nobody does. `heap` gives the one that was asked,
+/// `None` for `Global`: then the block may be of a heap that was routed into. It is asked off the fast path only,
+/// which does without the load.
 ///
 /// # Safety
 /// (I1) The caller gives up `block`, a live block of some heap.
 #[inline(always)]
 pub(crate) unsafe fn free<'h>(
-    heap: impl FnOnce() -> &'h HeapCore,
+    heap: impl FnOnce() -> Option<&'h HeapCore>,
     record: *const ThreadRecord,
     block: *mut u8,
     layout: Layout,
@@ -41,7 +41,7 @@ pub(crate) unsafe fn free<'h>(
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
-            free_other(heap(), record, owner, block, layout);
+            free_other(block, layout, heap(), record, owner);
         }
     }
 }
@@ -52,40 +52,64 @@ pub(crate) unsafe fn free<'h>(
 /// As for [`free`].
 #[inline(never)]
 unsafe fn free_other(
-    heap: &HeapCore,
-    record: *const ThreadRecord,
-    owner: *const ThreadRecord,
     block: *mut u8,
     layout: Layout,
+    heap: Option<&HeapCore>,
+    record: *const ThreadRecord,
+    owner: *const ThreadRecord,
 ) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`.
     unsafe {
         if is_none_or_tagged(owner) {
-            if owner.is_null() {
-                return free_odd(heap, record, block, Some(layout));
+            if owner == tagged(record) {
+                return free_own(block, layout, heap);
             }
-            check_heap(heap, segment, block);
-            let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
-            free_hardened(record, owner, chunk, block, Some(layout));
-        } else {
-            check_heap(heap, segment, block);
-            // Reads of the chunk's own record are left to the owner: it is writing there.
-            let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
-            free_foreign(record, &*(*segment).heap.get(), chunk, block, layout.size());
+            return free_special(block, layout, heap, record, owner);
         }
+        check_heap(heap, segment, block);
+        // Reads of the chunk's own record are left to the owner: it is writing there.
+        let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
+        free_foreign(record, &*(*segment).heap.get(), chunk, block, layout.size());
+    }
+}
+
+/// Frees a block in a chunk of a hardened heap, or in one that has no owner of its own.
+///
+/// # Safety
+/// As for [`free`].
+#[inline(never)]
+pub(super) unsafe fn free_special(
+    block: *mut u8,
+    layout: Layout,
+    heap: Option<&HeapCore>,
+    record: *const ThreadRecord,
+    owner: *const ThreadRecord,
+) {
+    let segment = Segment::of(block);
+    // SAFETY: (I2) as in `free`; (I1) passed on.
+    unsafe {
+        if owner.is_null() {
+            return free_odd(heap, record, block, Some(layout));
+        }
+        check_heap(heap, segment, block);
+        let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
+        free_hardened(record, owner, chunk, block, Some(layout));
     }
 }
 
 /// Ends the process if `heap` is hardened and `segment`, which may be no segment at all, is none of its own.
-/// `GLOBAL` is asked for blocks of heaps that were routed into too, so there nothing can be said.
+/// `Global` is asked for blocks of heaps that were routed into too, so there nothing can be said.
 ///
 /// # Safety
 /// What would be the segment's head is readable.
 #[inline(always)]
-unsafe fn check_heap(heap: &HeapCore, segment: *mut Segment, block: *mut u8) {
+unsafe fn check_heap(heap: Option<&HeapCore>, segment: *mut Segment, block: *mut u8) {
     // SAFETY: as the caller promises.
-    if !ptr::eq(heap, unsafe { (*segment).heap.get() }) && heap.is_hardened() && !ptr::eq(heap, &GLOBAL) {
+    if let Some(heap) = heap
+        && !ptr::eq(heap, unsafe { (*segment).heap.get() })
+        && heap.is_hardened()
+    {
         heap.report(Misuse::InvalidFree, block, Place::Elsewhere);
     }
 }
@@ -96,7 +120,12 @@ unsafe fn check_heap(heap: &HeapCore, segment: *mut Segment, block: *mut u8) {
 /// As for [`free`], for any alignment if `size` is `None` or the block is not over-aligned.
 #[cold]
 #[inline(never)]
-unsafe fn free_odd(heap: &HeapCore, record: *const ThreadRecord, block: *mut u8, layout: Option<Layout>) {
+unsafe fn free_odd(
+    heap: Option<&HeapCore>,
+    record: *const ThreadRecord,
+    block: *mut u8,
+    layout: Option<Layout>,
+) {
     let segment = Segment::of(block);
     // SAFETY: (I2) as in `free`; (I1) passed on.
     unsafe {
@@ -226,15 +255,15 @@ unsafe fn free_odd_or_own(heap: &HeapCore, record: *const ThreadRecord, block: *
         let segment = Segment::of(block);
         let owner = (*segment).owners[Segment::index_of(block)].load(Ordering::Relaxed);
         if owner.is_null() {
-            free_odd(heap, record, block, None);
+            free_odd(Some(heap), record, block, None);
         } else if is_tagged(owner) {
-            check_heap(heap, segment, block);
+            check_heap(Some(heap), segment, block);
             let chunk = &raw const (*segment).chunks[Segment::index_of(block)];
             free_hardened(record, owner, chunk, block, None);
         } else {
             // Only the size of it counts.
             let layout = Layout::from_size_align_unchecked((*chunk_of(block)).block_size(), 1);
-            free(|| heap, record, block, layout);
+            free(|| Some(heap), record, block, layout);
         }
     }
 }
@@ -300,7 +329,7 @@ pub(crate) unsafe fn usable_size(heap: &HeapCore, block: *mut u8) -> usize {
 /// As for [`free`]; the block is of `heap` and was requested with `layout`.
 #[inline(always)]
 pub(crate) unsafe fn free_layout<'h>(
-    heap: impl FnOnce() -> &'h HeapCore,
+    heap: impl FnOnce() -> Option<&'h HeapCore>,
     record: *const ThreadRecord,
     block: *mut u8,
     layout: Layout,
@@ -310,7 +339,7 @@ pub(crate) unsafe fn free_layout<'h>(
         if layout.align() < SEGMENT_SIZE {
             free(heap, record, block, layout);
         } else {
-            free_over_aligned(heap(), block, layout);
+            free_over_aligned(heap().unwrap_or(&GLOBAL), block, layout);
         }
     }
 }

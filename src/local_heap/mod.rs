@@ -32,6 +32,7 @@ pub(crate) use self::free::{free_layout, free_unsized, usable_size};
 pub(crate) use self::hardened::{Hardened, untagged};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
+pub(crate) use self::slow::chunk_of;
 use crate::heap::HeapCore;
 use crate::raw::arrivals::ArrivalList;
 use crate::raw::chunk::{Chunk, EMPTY};

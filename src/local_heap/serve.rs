@@ -122,10 +122,15 @@ impl LocalCore {
                 }
             }
             let by_steps = (1..=old.size() / 8).contains(&new.size().wrapping_sub(old.size()));
-            let moved = if by_steps { self.alloc_with_room(new) } else { self.alloc(new) };
+            // A hardened heap's blocks are of the class that their layout says.
+            let moved = if by_steps && self.hardened().is_none() {
+                self.alloc_with_room(new)
+            } else {
+                self.alloc(new)
+            };
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
-                free_layout(|| heap, self.record(), block, old);
+                free_layout(|| Some(heap), self.record(), block, old);
             }
             moved
         }

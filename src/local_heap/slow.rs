@@ -43,12 +43,20 @@ impl LocalCore {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn alloc_slow(&self, class: usize, layout: Layout) -> *mut u8 {
+        // SAFETY: (I7) passed on.
+        unsafe {
+            match self.hardened() {
+                None => self.alloc_missed(class, layout.size()),
+                Some(hardened) => self.alloc_hardened(hardened, class, layout),
+            }
+        }
+    }
+
+    /// A block of `class` of a heap that is not hardened; null when out of memory.
+    #[inline(never)]
+    unsafe fn alloc_missed(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
-            if let Some(hardened) = self.hardened() {
-                return self.alloc_hardened(hardened, layout);
-            }
-            let size = layout.size();
             let current = &*self.current[class].get();
             // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
@@ -341,7 +349,7 @@ impl LocalCore {
                 record.fresh.set(clean);
                 match self.hardened() {
                     None => record.set_class(class, block_size(class)),
-                    Some(_) => record.set_hardened_class(class, block_size(class)),
+                    Some(hardened) => hardened.set_class(record, class),
                 }
                 record.capacity.set((span * CHUNK_SIZE / block_size(class)) as u32);
             }
@@ -695,7 +703,7 @@ impl LocalCore {
             let record = &*chunk;
             match self.hardened() {
                 None => record.set_class(SPAN_ROW, block_size),
-                Some(_) => record.set_hardened_class(SPAN_ROW, block_size),
+                Some(_) => record.set_hardened_class(SPAN_ROW, block_size, 0, false),
             }
             record.set_local(self);
             record.set_state(State::Span);

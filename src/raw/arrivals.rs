@@ -7,8 +7,8 @@
 //!
 //! A bit can be taken before its block was counted. The block is free then, but *early*: it keeps its chunk from
 //! being empty until the count arrives, since whoever sets the bit has yet to touch the chunk's record. The
-//! addition, or the exchange that lists the chunk, is the last touch; a chunk is listed from a count of none, and nobody takes
-//! the count of a chunk that is not listed.
+//! addition, or the exchange that lists the chunk, is the last touch; a chunk is listed from a count of none, and
+//! nobody takes the count of a chunk that is not listed.
 
 use core::ptr;
 
@@ -68,6 +68,12 @@ impl Arrivals {
             }
         }
         true
+    }
+
+    /// Whether anything was counted and not taken.
+    #[inline(always)]
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) != 0
     }
 
     /// Blocks and bytes that were counted, for readers of statistics.

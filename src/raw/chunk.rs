@@ -90,7 +90,9 @@ pub(crate) struct Chunk {
     /// In a tail: distance to the run's first chunk.
     pub(crate) offset: Cell<u8>,
     block_size: AtomicU32,
-    /// What a distance in a hardened chunk is multiplied with to have the number of its block.
+    /// In a hardened chunk, by how much a block is larger than the largest one of the class below.
+    step: AtomicU32,
+    /// What a distance in a hardened chunk is multiplied with to have the number of its block, or 0.
     reciprocal: AtomicU64,
     /// What other threads freed of a hardened chunk.
     #[cfg(not(loom))]
@@ -99,9 +101,6 @@ pub(crate) struct Chunk {
 
 const _: () = assert!(size_of::<Chunk>() == 128, "segments index chunks by shifting");
 const _: () = assert!(core::mem::offset_of!(Chunk, local) == 64, "one line for the owner");
-
-/// See [`Chunk::number_at`].
-const RECIPROCAL_BITS: u32 = 40;
 
 /// The current chunk of a class that has none: it has no blocks, and no more to carve.
 pub(crate) static EMPTY: EmptyChunk = EmptyChunk(Chunk::new());
@@ -140,6 +139,7 @@ impl Chunk {
             span: Cell::new(0),
             offset: Cell::new(0),
             block_size: AtomicU32::new(0),
+            step: AtomicU32::new(0),
             reciprocal: AtomicU64::new(0),
             #[cfg(not(loom))]
             arrivals: Arrivals::new(),
@@ -173,20 +173,34 @@ impl Chunk {
         self.block_size.store(block_size as u32, Ordering::Relaxed);
         self.grows_to.store(block_size as u32, Ordering::Relaxed);
     }
-    /// As [`set_class`](Self::set_class), in a hardened heap.
-    pub(crate) fn set_hardened_class(&self, class: usize, block_size: usize) {
+    /// As [`set_class`](Self::set_class), in a hardened heap. Frees of a chunk that is not `quick` go the long way.
+    pub(crate) fn set_hardened_class(&self, class: usize, block_size: usize, step: usize, quick: bool) {
         self.set_class(class, block_size);
         self.grows_to.store(0, Ordering::Relaxed);
-        let reciprocal = (1_u64 << RECIPROCAL_BITS).div_ceil(block_size as u64);
+        self.step.store(step as u32, Ordering::Relaxed);
+        let reciprocal = if quick { u64::MAX / block_size as u64 + 1 } else { 0 };
         self.reciprocal.store(reciprocal, Ordering::Relaxed);
     }
-    /// The number of the block of a hardened chunk that begins `distance` bytes from its start, if one does.
+    /// The number of the block of a hardened chunk that begins `distance` bytes from its start, if one does and
+    /// the chunk is quick.
     #[inline(always)]
+    pub(crate) fn quick_number_at(&self, distance: usize) -> Option<usize> {
+        // The reciprocal is 2^64 over the size, rounded up, so the product's upper half is the quotient, and its
+        // lower half is below the reciprocal where nothing is left (Lemire, Kaser and Kurz 2019; for factors
+        // below 2^32).
+        let reciprocal = self.reciprocal.load(Ordering::Relaxed);
+        let product = u128::from(reciprocal) * distance as u128;
+        ((product as u64) < reciprocal).then_some((product >> 64) as usize)
+    }
+    /// The number of the block of a hardened chunk that begins `distance` bytes from its start, if one does.
     pub(crate) fn number_at(&self, distance: usize) -> Option<usize> {
-        // Exact: a distance in a run is below 2^19 and the reciprocal less than 2^16 too large by 2^-40 of the
-        // size, together less than one.
-        let number = (distance as u64 * self.reciprocal.load(Ordering::Relaxed)) >> RECIPROCAL_BITS;
-        (number as usize * self.block_size() == distance).then_some(number as usize)
+        let size = self.block_size();
+        self.quick_number_at(distance).or_else(|| distance.is_multiple_of(size).then(|| distance / size))
+    }
+    /// Whether blocks of a hardened chunk are what requests get that need `bytes`, which are not 0.
+    #[inline(always)]
+    pub(crate) fn serves(&self, bytes: usize) -> bool {
+        self.block_size().wrapping_sub(bytes) < self.step.load(Ordering::Relaxed) as usize
     }
     pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
@@ -270,10 +284,13 @@ mod tests {
         let chunk = Chunk::new();
         for class in (0..CLASSES).filter(|&class| block_size(class) >= HARD_LEAST) {
             let (size, run) = (block_size(class), span_of(class) * CHUNK_SIZE);
-            chunk.set_hardened_class(class, size);
-            for distance in 0..run {
-                let expected = distance.is_multiple_of(size).then_some(distance / size);
-                assert_eq!(chunk.number_at(distance), expected, "{distance} in blocks of {size}");
+            for quick in [true, false] {
+                chunk.set_hardened_class(class, size, 8, quick);
+                for distance in 0..run {
+                    let expected = distance.is_multiple_of(size).then_some(distance / size);
+                    assert_eq!(chunk.number_at(distance), expected, "{distance} in blocks of {size}");
+                    assert_eq!(chunk.quick_number_at(distance), if quick { expected } else { None });
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ const WORDS: usize = MARK_BYTES / size_of::<usize>();
 pub(crate) const BITS: usize = usize::BITS as usize;
 
 /// The marks of one chunk.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Marks {
     live: *const AtomicUsize,
     given: *const AtomicUsize,
@@ -85,6 +85,17 @@ impl Marks {
         let word = number / BITS;
         let bits = self.live(word).load(Ordering::Relaxed) & !self.given(word).load(Ordering::Relaxed);
         bits >> (number % BITS) & 1 == 1
+    }
+
+    /// As [`live`](Self::live), of the chunk at `index`.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of); a chunk has so many words.
+    #[inline(always)]
+    pub(crate) unsafe fn live_word<'a>(segment: *mut Segment, index: usize, word: usize) -> &'a AtomicUsize {
+        debug_assert!(word < WORDS);
+        // SAFETY: (I2) as in `of`.
+        unsafe { &*Self::of(segment, index).live.add(word) }
     }
 
     /// Clears the bit of a run that is one block, on any thread; false if it was clear.

@@ -39,7 +39,11 @@ pub(crate) struct Segment {
     pub(crate) prev: Cell<*mut Segment>,
     /// Bytes reserved.
     pub(crate) size: Cell<usize>,
-    _line: [u64; 3],
+    /// What the canaries of a hardened heap's blocks are made of, and what its free blocks begin with: the heap's
+    /// words, here because whoever frees a block reads this line. Constant.
+    pub(crate) canary: Cell<u64>,
+    pub(crate) fill: Cell<u64>,
+    _line: u64,
     /// Thread record that owns each chunk; null unless blocks of a class are in it.
     pub(crate) owners: [AtomicPtr<ThreadRecord>; CHUNKS_PER_SEGMENT],
     pub(crate) pool: UnsafeCell<PoolLinks>,

@@ -1,366 +1,104 @@
-//! What a hardened heap says of each misuse. A misuse ends the process, so each is committed in one of its own.
+//! Misuse of hardened heaps and of `Debug`, and what each says of it. A misuse ends the process, so each is committed in
+//! one of its own.
 #![cfg(unix)]
+
+mod subjects;
+mod table;
 
 use std::alloc::Layout;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::ptr::NonNull;
-use std::thread;
 
 use blockyard::Heap;
 use blockyard::allocator_api2::alloc::Allocator;
 
-/// Says to a process of its own what to do wrong.
+use self::subjects::Column;
+use self::table::{Outcome, ROWS};
+
+/// Says to a process of its own what to do wrong, and where.
 const MISUSE: &str = "BLOCKYARD_TEST_MISUSE";
-
-/// A misuse, how the process ends, and what it says before: the place of a block's address is left out.
-struct Row {
-    misuse: &'static str,
-    commit: fn(&Heap),
-    report: Option<&'static str>,
-    wipes: bool,
-}
-
-/// Blocks of 40 bytes are of class 48, of which 8 bytes are the canary.
-const SMALL: Layout = Layout::new::<[u8; 40]>();
-const RUN: Layout = Layout::new::<[u8; 100_000]>();
-const BIG: Layout = Layout::new::<[u8; 3_000_000]>();
-
-fn take(heap: &Heap, layout: Layout) -> NonNull<u8> {
-    heap.allocate(layout).expect("there is memory").cast()
-}
-
-/// # Safety
-/// None: that is the point.
-unsafe fn free(heap: &Heap, block: NonNull<u8>, layout: Layout) {
-    // SAFETY: as said.
-    unsafe { heap.deallocate(block, layout) };
-}
-
-/// A block with many others around it, so that its neighbours exist.
-fn among_others(heap: &Heap) -> (NonNull<u8>, Vec<NonNull<u8>>) {
-    let mut blocks: Vec<NonNull<u8>> = (0..1000).map(|_| take(heap, SMALL)).collect();
-    blocks.sort();
-    (blocks.remove(500), blocks)
-}
-
-struct There(NonNull<u8>);
-// SAFETY: an address.
-unsafe impl Send for There {}
-
-const fn row(misuse: &'static str, commit: fn(&Heap), report: &'static str) -> Row {
-    Row { misuse, commit, report: Some(report), wipes: false }
-}
-
-/// Frees on a thread of its own.
-fn free_there(heap: &Heap, block: NonNull<u8>, layout: Layout) {
-    let there = There(block);
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let There(block) = { there };
-            // SAFETY: as said.
-            unsafe { free(heap, block, layout) };
-        });
-    });
-}
-
-// SAFETY of all rows: none, from some call on: what the heap is there to find.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
-const ROWS: &[Row] = &[
-    row(
-        "double free",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            free(heap, block, SMALL);
-            free(heap, block, SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free without the layout",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            heap.free(block);
-            heap.free(block);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free after others came and went",
-        |heap| unsafe {
-            let (block, others) = among_others(heap);
-            free(heap, block, SMALL);
-            others.into_iter().for_each(|other| free(heap, other, SMALL));
-            free(heap, block, SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free, the second on another thread",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            free(heap, block, SMALL);
-            free_there(heap, block, SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free, both on another thread",
-        |heap| {
-            let block = take(heap, SMALL);
-            free_there(heap, block, SMALL);
-            free_there(heap, block, SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free, the first on another thread",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            free_there(heap, block, SMALL);
-            free(heap, block, SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "double free of a run",
-        |heap| unsafe {
-            let block = take(heap, RUN);
-            free(heap, block, RUN);
-            free(heap, block, RUN);
-        },
-        "double free at #, no block",
-    ),
-    row(
-        "double free of a mapping",
-        |heap| unsafe {
-            let block = take(heap, BIG);
-            free(heap, block, BIG);
-            free(heap, block, BIG);
-        },
-        "double free at #, 3002360 bytes, mapping",
-    ),
-    row(
-        "free of a block that was never handed out",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            // Blocks are handed out in random order: at most one of the last ones is that one.
-            let chunk = block.as_ptr().map_addr(|address| address & !0xffff);
-            free(heap, NonNull::new_unchecked(chunk.add(1300 * 48)), SMALL);
-        },
-        "double free at #, 40 bytes, class 48",
-    ),
-    row(
-        "free of an address inside a block",
-        |heap| unsafe { free(heap, take(heap, SMALL).add(8), SMALL) },
-        "invalid free at #, 40 bytes, class 48",
-    ),
-    row(
-        "free of an address inside a run",
-        |heap| unsafe { free(heap, take(heap, RUN).add(70_000), RUN) },
-        "invalid free at #, 102392 bytes, run",
-    ),
-    row(
-        "free of an address inside a mapping",
-        |heap| unsafe { free(heap, take(heap, BIG).add(4096), BIG) },
-        "invalid free at #, 3002360 bytes, mapping",
-    ),
-    row(
-        "free of another heap's block",
-        |heap| unsafe {
-            let other = Heap::builder().hardened(true).build().expect("memory");
-            let block = take(&other, SMALL);
-            free(heap, block, SMALL);
-        },
-        "invalid free at #, no block",
-    ),
-    row(
-        "free with a size that is too large",
-        |heap| unsafe { free(heap, take(heap, SMALL), Layout::new::<[u8; 41]>()) },
-        "free with a wrong size at #, 40 bytes, class 48",
-    ),
-    row(
-        "free with a size that is too small",
-        |heap| unsafe { free(heap, take(heap, SMALL), Layout::new::<u8>()) },
-        "free with a wrong size at #, 40 bytes, class 48",
-    ),
-    row(
-        "free of a run with another size",
-        |heap| unsafe { free(heap, take(heap, RUN), SMALL) },
-        "free with a wrong size at #, 102392 bytes, run",
-    ),
-    row(
-        "free of a mapping with another size",
-        |heap| unsafe { free(heap, take(heap, BIG), RUN) },
-        "free with a wrong size at #, 3002360 bytes, mapping",
-    ),
-    row(
-        "write one past the end",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            let past = block.add(heap.usable_size(block));
-            past.write(!past.read());
-            free(heap, block, SMALL);
-        },
-        "overflow at #, 40 bytes, class 48",
-    ),
-    row(
-        "write one past the end, found by a resize",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            let past = block.add(heap.usable_size(block));
-            past.write(!past.read());
-            _ = heap.grow(block, SMALL, Layout::new::<[u8; 400]>());
-        },
-        "overflow at #, 40 bytes, class 48",
-    ),
-    row(
-        "write one past the end, found by another thread",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            let past = block.add(heap.usable_size(block));
-            past.write(!past.read());
-            free_there(heap, block, SMALL);
-        },
-        "overflow at #, 40 bytes, class 48",
-    ),
-    row(
-        "write one past the end of a run",
-        |heap| unsafe {
-            let block = take(heap, RUN);
-            let past = block.add(heap.usable_size(block));
-            past.write(!past.read());
-            free(heap, block, RUN);
-        },
-        "overflow at #, 102392 bytes, run",
-    ),
-    row(
-        "write one past the end of a mapping",
-        |heap| unsafe {
-            let block = take(heap, BIG);
-            let past = block.add(heap.usable_size(block));
-            past.write(!past.read());
-            free(heap, block, BIG);
-        },
-        "overflow at #, 3002360 bytes, mapping",
-    ),
-    row(
-        "write before the start",
-        |heap| unsafe {
-            let (block, others) = among_others(heap);
-            let before = block.sub(1);
-            before.write(!before.read());
-            others.into_iter().for_each(|other| free(heap, other, SMALL));
-        },
-        "overflow at #, 40 bytes, class 48",
-    ),
-    row(
-        "write after the free",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            free(heap, block, SMALL);
-            block.write(1);
-            (0..2000).for_each(|_| _ = take(heap, SMALL));
-        },
-        "write after free at #, 40 bytes, class 48",
-    ),
-    row(
-        "write after the free on another thread",
-        |heap| unsafe {
-            let block = take(heap, SMALL);
-            free_there(heap, block, SMALL);
-            block.add(8).write(1);
-            (0..2000).for_each(|_| _ = take(heap, SMALL));
-        },
-        "write after free at #, 40 bytes, class 48",
-    ),
-    Row {
-        misuse: "write into the middle of a freed block",
-        commit: |heap| unsafe {
-            let layout = Layout::new::<[u8; 1000]>();
-            let block = take(heap, layout);
-            free(heap, block, layout);
-            block.add(500).write(1);
-            (0..2000).for_each(|_| _ = take(heap, layout));
-        },
-        report: Some("write after free at #, 1016 bytes, class 1024"),
-        wipes: true,
-    },
-    Row {
-        misuse: "run off the end of a segment",
-        commit: |heap| unsafe {
-            let block = take(heap, SMALL);
-            // Behind the last chunk's first byte, so to speak: the end of the segment less one page.
-            let end = block.as_ptr().map_addr(|address| (address | 0x3f_ffff) - 4095);
-            end.write_volatile(1);
-        },
-        report: None,
-        wipes: false,
-    },
-    Row {
-        misuse: "run off the end of the records",
-        commit: |heap| unsafe {
-            let block = take(heap, SMALL);
-            let end = block.as_ptr().map_addr(|address| (address & !0x3f_ffff) + 0xffff);
-            end.write_volatile(1);
-        },
-        report: None,
-        wipes: false,
-    },
-    Row {
-        misuse: "run off the end of a mapping",
-        commit: |heap| unsafe {
-            let block = take(heap, BIG);
-            block.add(heap.usable_size(block) + 8).as_ptr().write_volatile(1);
-        },
-        report: None,
-        wipes: false,
-    },
-];
+const COLUMN: &str = "BLOCKYARD_TEST_COLUMN";
 
 /// Does nothing but in a process that a row is for.
 #[test]
 fn commit() {
     let Ok(misuse) = std::env::var(MISUSE) else { return };
+    let column = std::env::var(COLUMN).expect("set with the misuse");
     let row = ROWS.iter().find(|row| row.misuse == misuse).expect("a row of the table");
-    let heap = Heap::builder().name("guarded").hardened(true).wipe(row.wipes);
-    let heap = heap.build().expect("there is memory");
-    (row.commit)(&heap);
-    panic!("nobody noticed");
+    let column = Column::ALL.iter().find(|it| format!("{it:?}") == column).expect("a column of the table");
+    let subject = column.subject();
+    (row.commit)(&*subject);
 }
 
-/// Commits a row in a process of its own; returns how that ended and what it said.
-fn child(misuse: &str) -> (Option<i32>, String) {
+/// Commits a misuse in a process of its own; returns how that ended and what it said.
+fn child(misuse: &str, column: Column) -> (ExitStatus, String) {
     let program = std::env::current_exe().expect("a test has a file");
     let output = Command::new(program)
         .args(["commit", "--exact", "--nocapture"])
         .env(MISUSE, misuse)
+        .env(COLUMN, format!("{column:?}"))
         .output()
         .expect("the test's own program runs");
-    (output.status.signal(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A report with `#` in place of the address.
-fn without_address(report: &str) -> String {
-    let Some((before, rest)) = report.split_once("0x") else { return report.to_owned() };
-    let (_, after) = rest.split_once(',').expect("something follows the address");
-    format!("{before}#,{after}")
+/// A report with `#` in place of addresses and threads.
+fn without_numbers(report: &str) -> String {
+    let mut text = String::new();
+    let mut rest = report;
+    while let Some(at) =
+        ["0x", "thread "].iter().filter_map(|mark| rest.find(mark).map(|at| (at, *mark))).min()
+    {
+        let (at, mark) = at;
+        text += &rest[..at];
+        text += if mark == "0x" { "#" } else { "thread #" };
+        rest = rest[at + mark.len()..].trim_start_matches(|letter: char| letter.is_ascii_hexdigit());
+    }
+    text + rest
+}
+
+/// Whether a process ended as it should; the text of its report is compared without numbers.
+fn is_as_expected(expected: Outcome, column: Column, status: ExitStatus, said: &str) -> bool {
+    match expected {
+        Outcome::Report(report) => {
+            let (begins, ends) = match column {
+                Column::Debug => ("allocator \"watched\": ", ""),
+                #[cfg(feature = "hardened")]
+                Column::Global => ("blockyard: heap \"Global\": ", "; process aborts\n"),
+                _ => ("blockyard: heap \"guarded\": ", "; process aborts\n"),
+            };
+            let report = format!("{begins}{report}{ends}");
+            status.signal() == Some(libc::SIGABRT) && without_numbers(said).contains(&report)
+        }
+        Outcome::Fault => status.signal() == Some(libc::SIGSEGV),
+        Outcome::Nothing => status.success(),
+        Outcome::Skipped => true,
+    }
 }
 
 #[test]
 fn each_misuse_ends_the_process_with_its_report() {
-    for Row { misuse, report, .. } in ROWS {
-        let (signal, said) = child(misuse);
-        match report {
-            Some(report) => {
-                assert_eq!(signal, Some(libc::SIGABRT), "{misuse}: {said}");
-                let line = said.lines().find(|line| line.starts_with("blockyard: ")).unwrap_or(&said);
-                let expected = format!("blockyard: heap \"guarded\": {report}; process aborts");
-                assert_eq!(without_address(line), expected, "{misuse}");
+    let mut wrong = String::new();
+    for row in ROWS {
+        for &column in Column::ALL {
+            let expected = row.outcome(column);
+            if expected == Outcome::Skipped {
+                continue;
             }
-            None => assert_eq!(signal, Some(libc::SIGSEGV), "{misuse}: {said}"),
+            let (status, said) = child(row.misuse, column);
+            if !is_as_expected(expected, column, status, &said) {
+                wrong += &format!("{} under {column:?}: {expected:?}, but {status}: {said}\n", row.misuse);
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+const SMALL: Layout = Layout::new::<[u8; 40]>();
+
+fn take(heap: &Heap, layout: Layout) -> NonNull<u8> {
+    heap.allocate(layout).expect("there is memory").cast()
 }
 
 /// An address on the stack: reported where memory can be read that would be its segment's head, else a fault.
@@ -371,7 +109,7 @@ fn a_free_of_the_stack_ends_the_process() {
         let heap = Heap::builder().name("guarded").hardened(true).build().expect("there is memory");
         let mut here = [0_u8; 40];
         // SAFETY: none.
-        unsafe { free(&heap, NonNull::from(&mut here).cast(), SMALL) };
+        unsafe { (&heap).deallocate(NonNull::from(&mut here).cast(), SMALL) };
         panic!("nobody noticed");
     }
     let program = std::env::current_exe().expect("a test has a file");
@@ -398,7 +136,7 @@ fn a_wiping_heap_leaves_nothing_behind() {
                 let bytes = NonNull::slice_from_raw_parts(block, size).as_mut();
                 assert!(!bytes.chunks_exact(8).any(|bytes| bytes == b"a secret"), "{size}");
                 bytes.chunks_exact_mut(8).for_each(|bytes| bytes.copy_from_slice(b"a secret"));
-                free(&heap, block, layout);
+                (&heap).deallocate(block, layout);
             }
         }
     }
@@ -429,7 +167,7 @@ fn usable_bytes_are_eight_less_and_never_fewer_than_asked_for() {
                 let usable = heap.usable_size(block);
                 assert!(usable >= size && usable.is_multiple_of(8));
                 block.write_bytes(0xff, usable);
-                free(&heap, block, layout);
+                (&heap).deallocate(block, layout);
             }
         }
     }

@@ -1,14 +1,15 @@
-//! The layer rows: what `blockyard::layers` and `Debug` add to the heap below, on a pair that costs the heap
-//! least. A contest of their own, in which the heap alone is the one to be compared with.
+//! The layer rows: what `blockyard::layers`, `Debug` and hardening add to a heap, on a pair that costs the heap
+//! least and on larson. A contest of their own, in which the heap alone is the one to be compared with.
 
 use std::marker::PhantomData;
 
 use allocator_api2::alloc::Allocator;
 use blockyard::layers::{Failing, Fallback, Limit, Locked, Segregate, Tracking};
-use blockyard::{Debug, Heap};
+use blockyard::{Debug, Heap, HeapBuilder};
 
 use super::contender::{Contender, ContenderVisitor, Need, Profile, Reach, Role, ThreadAlloc, ThroughTrait};
 use super::suite::{Contest, Row, row_of};
+use super::workload::larson::Larson;
 use super::workload::{Needs, Pace, Sample, Spec, Workload, layout, opaque, team};
 
 /// One line per row of the tables, in their order: what it is called, what it is, how it is made over a heap.
@@ -45,7 +46,9 @@ type Below = &'static Heap;
 
 stacks! {
     Plain: "plain-heap", Peer, Below, |heap| heap;
-    // A heap that is hardened belongs here: "hardened-heap", Ours, made anew instead of over the one given.
+    // Not over the heap: it is another one.
+    Hardened: "hardened-heap", Ours, Below, |_| keep(guarded(Heap::builder().hardened(true)));
+    Wiping: "wiping-heap", Ours, Below, |_| keep(guarded(Heap::builder().wipe(true)));
     OfLimit: "Limit", Ours, &'static Limit<Below>, |heap| keep(Limit::new(heap, 1 << 40));
     OfTracking: "Tracking", Ours, &'static Tracking<Below>, |heap| keep(Tracking::new(heap));
     OfTrackingList: "Tracking-list", Ours, &'static Tracking<Below>, |heap| keep(Tracking::with_list(heap));
@@ -59,6 +62,10 @@ stacks! {
     OfLocked: "Locked", Ours, &'static Locked<Below>, |heap| keep(Locked::new(heap));
 }
 
+fn guarded(builder: HeapBuilder) -> Heap {
+    builder.build().expect("there is memory for a heap")
+}
+
 fn keep<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
@@ -67,6 +74,8 @@ fn keep<T>(value: T) -> &'static T {
 pub(crate) fn about(name: &str) -> &'static str {
     match name {
         "plain-heap" => "&Heap, what the others are over and are compared with",
+        "hardened-heap" => "&Heap of a builder with `hardened(true)`",
+        "wiping-heap" => "&Heap of a builder with `wipe(true)`",
         "Tracking" => "counts only",
         "Tracking-list" => "with the list of live blocks",
         "Debug" => "without traces, with the quarantine that it has by default",
@@ -105,7 +114,8 @@ impl<S: Stack> Contender for Layer<S> {
 /// Pairs per repetition and thread.
 const PAIRS: u64 = 10_000;
 const SIZE: usize = 64;
-const ROWS: [(&str, usize); 3] = [("layers-1", 1), ("layers-2", 2), ("layers-8", 8)];
+const PAIR_ROWS: [(&str, usize); 3] = [("layers-1", 1), ("layers-2", 2), ("layers-8", 8)];
+const LARSON_ROWS: [(&str, usize); 2] = [("layers-larson-1", 1), ("layers-larson-2", 2)];
 
 struct Pairs {
     name: &'static str,
@@ -148,20 +158,43 @@ impl Workload for Pairs {
     }
 }
 
-/// Every row.
-pub(crate) fn specs() -> Vec<Spec> {
-    workloads().map(|workload| workload.spec()).collect()
+/// `larson-*` with the contenders of this contest.
+struct Server {
+    name: &'static str,
+    larson: Larson,
 }
 
-fn workloads() -> impl Iterator<Item = Pairs> {
-    ROWS.into_iter().map(|(name, threads)| Pairs { name, threads })
+impl Workload for Server {
+    fn spec(&self) -> Spec {
+        Spec { name: self.name, group: "layers", ..self.larson.spec() }
+    }
+
+    fn round<C: Contender>(&self, contender: &'static C, reps: u64) -> Sample {
+        self.larson.round(contender, reps)
+    }
+}
+
+/// Every row.
+pub(crate) fn specs() -> Vec<Spec> {
+    pairs().map(|workload| workload.spec()).chain(servers().map(|workload| workload.spec())).collect()
+}
+
+fn pairs() -> impl Iterator<Item = Pairs> {
+    PAIR_ROWS.into_iter().map(|(name, threads)| Pairs { name, threads })
+}
+
+fn servers() -> impl Iterator<Item = Server> {
+    LARSON_ROWS.into_iter().map(|(name, threads)| Server { name, larson: Larson::new(threads) })
 }
 
 /// The rows that `wanted` says yes to, with the contenders that are `invited`.
 pub(crate) fn rows(invited: impl Fn(&Profile) -> bool, wanted: impl Fn(&Spec) -> bool) -> Vec<Row> {
-    let rows = workloads().filter(|workload| wanted(&workload.spec()));
-    let rows = rows.map(|workload| row_of(workload, Contest::Layers, |builder| each(builder, &invited)));
-    rows.filter(|row| !row.is_empty()).collect()
+    fn row(workload: impl Workload, invited: &impl Fn(&Profile) -> bool) -> Row {
+        row_of(workload, Contest::Layers, |builder| each(builder, invited))
+    }
+    let pairs = pairs().filter(|workload| wanted(&workload.spec())).map(|pairs| row(pairs, &invited));
+    let servers = servers().filter(|workload| wanted(&workload.spec())).map(|server| row(server, &invited));
+    pairs.chain(servers).filter(|row| !row.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -173,7 +206,7 @@ mod tests {
     #[test]
     fn every_row_runs_on_every_contender() {
         let rows = rows(|_| true, |_| true);
-        assert_eq!(rows.len(), ROWS.len());
+        assert_eq!(rows.len(), PAIR_ROWS.len() + LARSON_ROWS.len());
         for sample in rows.iter().flat_map(|row| row.run_each(1)) {
             assert!(sample.ops > 0 && sample.elapsed > Duration::ZERO);
         }
