@@ -106,8 +106,9 @@ pub(super) unsafe fn free_special(
 #[inline(always)]
 unsafe fn check_heap(heap: Option<&HeapCore>, segment: *mut Segment, block: *mut u8) {
     // SAFETY: as the caller promises.
+    let found = unsafe { (*segment).heap.get() };
     if let Some(heap) = heap
-        && !ptr::eq(heap, unsafe { (*segment).heap.get() })
+        && !ptr::eq(heap, found)
         && heap.is_hardened()
     {
         heap.report(Misuse::InvalidFree, block, Place::Elsewhere);

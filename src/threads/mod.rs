@@ -20,12 +20,14 @@ pub(crate) use bias::Entered;
 #[cfg(all(unix, not(loom)))]
 pub(crate) use binding::HeldThreads;
 #[cfg(not(loom))]
+pub(crate) use binding::os_thread_id;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use binding::thread_index;
+#[cfg(not(loom))]
 pub(crate) use binding::{
     Binding, Lease, UNBOUND, binding, current_blocks, current_heap, current_record, last_handle_dropped,
     lease_nudged, lease_orphans, own_blocks,
 };
-#[cfg(all(feature = "allocator-api2-02", not(loom)))]
-pub(crate) use binding::{os_thread_id, thread_index};
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]

@@ -123,6 +123,33 @@ fn a_free_of_the_stack_ends_the_process() {
     assert!(signal == Some(libc::SIGSEGV) || said.contains("invalid free at"), "{signal:?}: {said}");
 }
 
+/// Of what a block held, how much can be read after its free, and from the blocks that come after it.
+#[test]
+fn what_a_block_held_is_gone_as_far_as_is_said() {
+    const WORDS: usize = 125;
+    let layout = Layout::new::<[[u8; 8]; WORDS]>();
+    let columns = [(Column::Hardened, WORDS - 2), (Column::Wiping, 0), (Column::Debug, 0)];
+    for (column, expected) in columns {
+        let subject = column.subject();
+        // SAFETY: the block is this long. After its free the memory is still the heap's, and nobody writes there.
+        let secrets = |block: NonNull<u8>| unsafe {
+            let words = block.cast::<[u8; 8]>();
+            (0..WORDS).filter(|&word| words.add(word).read_volatile() == *b"a secret").count()
+        };
+        let block = subject.take(layout);
+        // SAFETY: as above; freed once.
+        unsafe {
+            (0..WORDS).for_each(|word| block.cast::<[u8; 8]>().add(word).write(*b"a secret"));
+            subject.free(block, layout);
+        }
+        assert_eq!(secrets(block), expected, "{column:?}, after the free");
+        let most = (0..500).map(|_| secrets(subject.take(layout))).max();
+        assert_eq!(most, Some(expected), "{column:?}, in a new block");
+        // Its end would tell of blocks that were not freed.
+        std::mem::forget(subject);
+    }
+}
+
 /// What was in a block is not in the next one there.
 #[test]
 fn a_wiping_heap_leaves_nothing_behind() {

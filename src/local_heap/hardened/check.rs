@@ -106,10 +106,8 @@ pub(super) unsafe fn check_cell(
         if !Marks::of_chunk(chunk).is_live(number) {
             heap.report(Misuse::DoubleFree, block, Place::Class(size));
         }
-        if let Some(layout) = layout {
-            if !(*chunk).serves(padded(layout)) {
-                heap.report(Misuse::WrongSize, block, Place::Class(size));
-            }
+        if layout.is_some_and(|layout| !(*chunk).serves(padded(layout))) {
+            heap.report(Misuse::WrongSize, block, Place::Class(size));
         }
         let key = (*Segment::of_chunk(chunk)).canary.get();
         if canary_in(block, size).read() != canary_of(key, block) {

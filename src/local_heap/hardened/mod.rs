@@ -76,11 +76,7 @@ fn padded(layout: Layout) -> usize {
 
 /// The class that serves requests that need `bytes`, canary included, or [`CLASSES`].
 fn padded_class(bytes: usize) -> usize {
-    match bytes {
-        ..HARD_LEAST => LEAST_CLASS,
-        ..=MAX_CLASS_SIZE => class_of(bytes),
-        _ => CLASSES,
-    }
+    if bytes > MAX_CLASS_SIZE { CLASSES } else { class_of(bytes).max(LEAST_CLASS) }
 }
 
 const LEAST_CLASS: usize = class_of(HARD_LEAST);
