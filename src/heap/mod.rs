@@ -22,6 +22,7 @@ pub(crate) use self::core::{GLOBAL, HeapCore, Settings};
 pub(crate) use self::fork::guard_forks;
 pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};
+pub(crate) use self::pool::Purpose;
 pub(crate) use self::route::unrouted;
 pub use self::route::{LimitExceeded, RouteError};
 pub(crate) use self::walk::chunks;

@@ -26,6 +26,17 @@ const ROOM_TO_GROW: usize = 32;
 /// Segments looked at for a chunk that is still resident, before one without memory will do.
 const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
 
+/// What chunks are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Blocks of a class that uses little of each chunk.
+    Light,
+    /// Blocks of any other class.
+    Heavy,
+    /// One block that may grow.
+    Block,
+}
+
 /// What the lock guards.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -179,8 +190,8 @@ impl Pool {
 
     /// Where `span` chunks are free. A single one preferably has memory behind it, but not where it is
     /// for a light class: then little.
-    fn find(&self, span: usize, light: bool) -> Option<(*mut Segment, usize)> {
-        if span > 1 {
+    fn find(&self, span: usize, purpose: Purpose) -> Option<(*mut Segment, usize)> {
+        if span > 1 || purpose == Purpose::Block {
             return self.iter().take(SEGMENTS_SEARCHED).find_map(|segment| {
                 // SAFETY: (I5) under the lock.
                 let free = unsafe { links(segment) }.free.any();
@@ -196,7 +207,7 @@ impl Pool {
             let thick = first_of([free.young, free.old, free.doomed].map(|mask| mask & !free.thin));
             let thin = first_of([free.young, free.old, free.doomed].map(|mask| mask & free.thin));
             let clean = first_of([free.clean]);
-            let by_rank = if light { [thin, clean, thick] } else { [thick, thin, clean] };
+            let by_rank = if purpose == Purpose::Light { [thin, clean, thick] } else { [thick, thin, clean] };
             let found = by_rank.iter().enumerate().find_map(|(rank, index)| Some((rank, (*index)?)));
             if let Some((rank, index)) = found
                 && best.is_none_or(|(least, ..)| rank < least)
@@ -296,14 +307,14 @@ impl Pool {
     /// (I5) The lock of `heap`'s pool is held.
     unsafe fn grow_metadata(&mut self, heap: &HeapCore, size: usize) -> Option<()> {
         let span = size.div_ceil(CHUNK_SIZE);
-        if self.find(span, false).is_none() && !self.grow(heap) {
+        if self.find(span, Purpose::Heavy).is_none() && !self.grow(heap) {
             return None;
         }
         if self.metadata_left >= size {
             // The head of the new segment had room.
             return Some(());
         }
-        let (segment, index) = self.find(span, false)?;
+        let (segment, index) = self.find(span, Purpose::Heavy)?;
         // SAFETY: (I5) found under this lock; (I4) the chunks are ours then.
         unsafe {
             self.claim(heap, segment, index, span)?;
@@ -394,7 +405,7 @@ impl HeapCore {
     pub(crate) fn take_chunks(
         &self,
         span: usize,
-        light: bool,
+        purpose: Purpose,
         send_home: impl FnOnce(),
     ) -> Option<(*const Chunk, bool)> {
         let bytes = span * CHUNK_SIZE;
@@ -402,16 +413,16 @@ impl HeapCore {
             return None;
         }
         let mut pool = self.pool.lock();
-        let mut found = pool.find(span, light);
+        let mut found = pool.find(span, purpose);
         if found.is_none() {
             // Before asking the system: what dead threads hold empty will do.
             drop(pool);
             send_home();
             self.empty_orphans(LEASES_BEFORE_RESERVE);
             pool = self.pool.lock();
-            found = pool.find(span, light);
+            found = pool.find(span, purpose);
             if found.is_none() && pool.grow(self) {
-                found = pool.find(span, light);
+                found = pool.find(span, purpose);
             }
         }
         // SAFETY: (I5) found under this lock.

@@ -7,7 +7,7 @@ use super::LocalCore;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::outbox::Outbox;
 use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
-use crate::heap::{HeapCore, sign_off, unrouted};
+use crate::heap::{HeapCore, Purpose, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received};
@@ -310,12 +310,12 @@ impl LocalCore {
     /// An empty chunk of `class`: from the cache, else from the heap's pool.
     fn new_chunk(&self, class: usize) -> Option<*const Chunk> {
         let span = span_of(class);
-        let light = !self.heap().heavy.has(class);
-        let cached = if span == 1 { self.chunks.pop(class, light) } else { None };
+        let purpose = if self.heap().heavy.has(class) { Purpose::Heavy } else { Purpose::Light };
+        let cached = if span == 1 { self.chunks.pop(class, purpose == Purpose::Light) } else { None };
         let (chunk, clean) = match cached {
             Some(chunk) => (chunk, false),
             // SAFETY: (I7) passed on.
-            None => self.heap().take_chunks(span, light, || unsafe { self.flush() })?,
+            None => self.heap().take_chunks(span, purpose, || unsafe { self.flush() })?,
         };
         // SAFETY: (I4) the chunk is ours now, with its record.
         unsafe {
@@ -659,7 +659,7 @@ impl LocalCore {
     pub(crate) unsafe fn alloc_span(&self, size: usize, zeroed: bool) -> *mut u8 {
         let span = size.div_ceil(CHUNK_SIZE);
         // SAFETY: (I7) passed on.
-        let taken = self.heap().take_chunks(span, false, || unsafe { self.flush() });
+        let taken = self.heap().take_chunks(span, Purpose::Block, || unsafe { self.flush() });
         let Some((chunk, clean)) = taken else {
             return ptr::null_mut();
         };
@@ -668,6 +668,7 @@ impl LocalCore {
         unsafe {
             let record = &*chunk;
             record.set_class(SPAN_ROW, block_size);
+            record.touched.set(u8::MAX);
             record.set_local(self);
             record.set_state(State::Span);
             let totals = &self.totals[SPAN_ROW];
