@@ -13,7 +13,8 @@ use super::HeapCore;
 use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
-    CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
+    CHUNK_SIZE, CHUNKS_PER_SEGMENT, HUGE_PAGE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, PURGE_BATCH,
+    SEGMENT_SIZE, TICK_BATCHES,
 };
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
@@ -26,6 +27,12 @@ const ROOM_TO_GROW: usize = 32;
 /// Segments looked at for a chunk that is still resident, before one without memory will do.
 const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
 
+/// The chunks of a segment's second half. The first has the segment's head: it is no huge page, unless it
+/// was to be one before the head was written.
+const UPPER_HALF: u64 = !0 << (CHUNKS_PER_SEGMENT / 2);
+
+const _: () = assert!(SEGMENT_SIZE == 2 * HUGE_PAGE);
+
 /// What chunks are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -33,6 +40,8 @@ pub(crate) enum Purpose {
     Light,
     /// Blocks of any other class.
     Heavy,
+    /// Blocks of a class that fills one fresh chunk after the other.
+    Dense,
     /// One block that may grow.
     Block,
 }
@@ -203,11 +212,18 @@ impl Pool {
         let mut best: Option<(usize, *mut Segment, usize)> = None;
         for segment in self.iter().take(SEGMENTS_SEARCHED_FOR_ONE) {
             // SAFETY: (I5) under the lock.
-            let free = unsafe { links(segment) }.free;
+            let &mut PoolLinks { free, dense, .. } = unsafe { links(segment) };
+            let free_half =
+                (free.clean & !dense & UPPER_HALF == UPPER_HALF).then_some(CHUNKS_PER_SEGMENT / 2);
             let thick = first_of([free.young, free.old, free.doomed].map(|mask| mask & !free.thin));
             let thin = first_of([free.young, free.old, free.doomed].map(|mask| mask & free.thin));
-            let clean = first_of([free.clean]);
-            let by_rank = if purpose == Purpose::Light { [thin, clean, thick] } else { [thick, thin, clean] };
+            let clean = first_of([free.clean & !dense]);
+            let dense = first_of([free.clean & dense]);
+            let by_rank = match purpose {
+                Purpose::Light => [thin, dense, clean, thick],
+                Purpose::Heavy | Purpose::Block => [thick, thin, dense, clean],
+                Purpose::Dense => [thick, dense, free_half, None],
+            };
             let found = by_rank.iter().enumerate().find_map(|(rank, index)| Some((rank, (*index)?)));
             if let Some((rank, index)) = found
                 && best.is_none_or(|(least, ..)| rank < least)
@@ -266,7 +282,7 @@ impl Pool {
     }
 
     /// Reserves a segment. False when out of memory.
-    fn grow(&mut self, heap: &HeapCore) -> bool {
+    fn grow(&mut self, heap: &HeapCore, purpose: Purpose) -> bool {
         let source = heap.source();
         let Some(start) = source.reserve(SEGMENT_SIZE, SEGMENT_SIZE) else {
             return false;
@@ -281,13 +297,15 @@ impl Pool {
             if !source.fresh_is_zero() {
                 start.write_bytes(0, size_of::<Segment>());
             }
-            if heap.in_use.now() >= HUGE_PAGES_FROM {
+            let dense = purpose == Purpose::Dense;
+            if dense || heap.in_use.now() >= HUGE_PAGES_FROM {
                 source.expect_dense(start, SEGMENT_SIZE);
             }
             let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
             checkers::hide(start.as_ptr().add(CHUNK_SIZE), SEGMENT_SIZE - CHUNK_SIZE);
             links(segment).free.clean = Segment::ALL;
             links(segment).committed = !Segment::ALL;
+            links(segment).dense = if dense { Segment::ALL } else { 0 };
             self.link(heap, segment);
             self.list(segment);
             if self.metadata.is_null() {
@@ -307,7 +325,7 @@ impl Pool {
     /// (I5) The lock of `heap`'s pool is held.
     unsafe fn grow_metadata(&mut self, heap: &HeapCore, size: usize) -> Option<()> {
         let span = size.div_ceil(CHUNK_SIZE);
-        if self.find(span, Purpose::Heavy).is_none() && !self.grow(heap) {
+        if self.find(span, Purpose::Heavy).is_none() && !self.grow(heap, Purpose::Heavy) {
             return None;
         }
         if self.metadata_left >= size {
@@ -421,12 +439,18 @@ impl HeapCore {
             self.empty_orphans(LEASES_BEFORE_RESERVE);
             pool = self.pool.lock();
             found = pool.find(span, purpose);
-            if found.is_none() && pool.grow(self) {
+            if found.is_none() && pool.grow(self, purpose) {
                 found = pool.find(span, purpose);
+            }
+            if found.is_none() && purpose == Purpose::Dense {
+                found = pool.find(span, Purpose::Heavy);
             }
         }
         // SAFETY: (I5) found under this lock.
         let taken = found.and_then(|(segment, index)| unsafe {
+            if purpose == Purpose::Dense {
+                self.make_dense(segment, index);
+            }
             let clean = pool.claim(self, segment, index, span)?;
             Some((&raw const (*segment).chunks[index], clean && self.clean_is_zero.load(Ordering::Relaxed)))
         });
@@ -436,6 +460,23 @@ impl HeapCore {
             None => self.discharge(bytes),
         }
         taken
+    }
+
+    /// Tells the source that the half of a segment that begins with chunk `index` will be used densely, if
+    /// it is all clean still.
+    ///
+    /// # Safety
+    /// (I5) Under the pool's lock.
+    unsafe fn make_dense(&self, segment: *mut Segment, index: usize) {
+        // SAFETY: (I5) as the caller promises; the half is part of the segment, committed or not.
+        unsafe {
+            let pool = links(segment);
+            if index == CHUNKS_PER_SEGMENT / 2 && pool.free.clean & !pool.dense & UPPER_HALF == UPPER_HALF {
+                pool.dense |= UPPER_HALF;
+                let start = segment.cast::<u8>().add(HUGE_PAGE);
+                self.source().expect_dense(NonNull::new_unchecked(start), HUGE_PAGE);
+            }
+        }
     }
 
     /// Runs the purge clock, as every visit to the pool does.
@@ -581,6 +622,7 @@ impl HeapCore {
                         chunk.touched.set(0);
                     }
                     links(segment).free.clean |= mask;
+                    links(segment).dense &= !mask;
                 }
                 if !links(segment).listed {
                     pool.list(segment);
