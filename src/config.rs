@@ -78,6 +78,11 @@ pub(crate) const PURGE_DELAY_MS: u64 = 500;
 /// empty, and a huge page would fill them all. From 8 MiB on, larson held 4.5 bytes resident per live one
 /// instead of 2.8.
 pub(crate) const HUGE_PAGES_FROM: usize = 64 << 20;
+/// Bytes in a huge page.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+/// Where a thread has taken this many more fresh chunks for one class than for all others together, and
+/// than became empty, the next ones are on huge pages: 512 KiB are full, one huge page at most may not be.
+pub(crate) const DENSE_AFTER: u8 = 8;
 /// Bytes of a big block for which huge pages are asked for.
 pub(crate) const HUGE_PAGES_BLOCK: usize = 4 << 20;
 

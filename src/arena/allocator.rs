@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 use super::{Arena, Scope};
-use crate::allocator_api2::alloc::Allocator;
+use crate::allocator_api2::alloc::{AllocError, Allocator};
 use crate::checkers;
 
 /// What the traits' implementations need of a handle.
@@ -113,7 +113,7 @@ pub(crate) trait Blocks {
 impl<A: Allocator, const MIN_ALIGN: usize> Blocks for Arena<A, MIN_ALIGN> {
     #[inline(always)]
     fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.place(layout).ok()
+        self.place::<AllocError>(layout).ok()
     }
 
     #[inline(always)]

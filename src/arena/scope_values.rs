@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use super::{ArenaBox, ArenaError, Scope, expect};
+use super::{ArenaBox, ArenaError, Scope};
 use crate::allocator_api2::alloc::Allocator;
 
 /// Each method does what the arena's of the same name does, and what it makes lives until the scope ends,
@@ -26,7 +26,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        expect(self.try_alloc_layout(layout))
+        self.arena.alloc_layout(layout)
     }
 
     /// [`Arena::try_alloc_layout`](super::Arena::try_alloc_layout) until the scope ends.
@@ -63,7 +63,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &'s mut T {
-        expect(self.try_alloc(value))
+        self.arena.alloc(value)
     }
 
     /// [`Arena::try_alloc`](super::Arena::try_alloc) until the scope ends.
@@ -100,7 +100,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> &'s mut T {
-        expect(self.try_alloc_with(make))
+        self.arena.alloc_with(make)
     }
 
     /// [`Arena::try_alloc_with`](super::Arena::try_alloc_with) until the scope ends.
@@ -137,7 +137,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_box<T>(&self, value: T) -> ArenaBox<'s, T> {
-        expect(self.try_alloc_box(value))
+        self.arena.alloc_box(value)
     }
 
     /// [`Arena::try_alloc_box`](super::Arena::try_alloc_box) until the scope ends.
@@ -174,7 +174,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> &'s mut [T] {
-        expect(self.try_alloc_slice_copy(source))
+        self.arena.alloc_slice_copy(source)
     }
 
     /// [`Arena::try_alloc_slice_copy`](super::Arena::try_alloc_slice_copy) until the scope ends.
@@ -211,7 +211,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_clone<T: Clone>(&self, source: &[T]) -> &'s mut [T] {
-        expect(self.try_alloc_slice_clone(source))
+        self.arena.alloc_slice_clone(source)
     }
 
     /// [`Arena::try_alloc_slice_clone`](super::Arena::try_alloc_slice_clone) until the scope ends.
@@ -248,7 +248,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_fill_with<T>(&self, len: usize, make: impl FnMut(usize) -> T) -> &'s mut [T] {
-        expect(self.try_alloc_slice_fill_with(len, make))
+        self.arena.alloc_slice_fill_with(len, make)
     }
 
     /// [`Arena::try_alloc_slice_fill_with`](super::Arena::try_alloc_slice_fill_with) until the scope ends.
@@ -292,7 +292,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     where
         I: IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
     {
-        expect(self.try_alloc_slice_fill_iter(elements))
+        self.arena.alloc_slice_fill_iter(elements)
     }
 
     /// [`Arena::try_alloc_slice_fill_iter`](super::Arena::try_alloc_slice_fill_iter) until the scope ends.
@@ -332,7 +332,7 @@ impl<'s, A: Allocator, const MIN_ALIGN: usize> Scope<'s, A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_str(&self, source: &str) -> &'s mut str {
-        expect(self.try_alloc_str(source))
+        self.arena.alloc_str(source)
     }
 
     /// [`Arena::try_alloc_str`](super::Arena::try_alloc_str) until the scope ends.

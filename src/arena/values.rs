@@ -2,45 +2,15 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::slice;
 
-use super::copy::copy_bytes;
-use super::{Arena, ArenaBox, ArenaError, expect};
+use super::refusal::always;
+use super::{Arena, ArenaBox, ArenaError};
 use crate::allocator_api2::alloc::Allocator;
-use crate::checkers;
 
 /// Every method that allocates has two names: `try_` returns the error, the other panics with it. Neither
 /// holds anything of the arena while it calls a closure or an iterator, which may use the arena too.
 #[allow(clippy::mut_from_ref, reason = "each call gives out another place")]
 impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
-    /// The fast path: a place in the current chunk.
-    #[inline(always)]
-    pub(super) fn place(&self, layout: Layout) -> Result<NonNull<u8>, ArenaError> {
-        if checkers::is_on() {
-            let address =
-                |placed: &Result<NonNull<u8>, ArenaError>| placed.as_ref().ok().map(|place| place.as_ptr());
-            let placed = checkers::place(layout, |roomy| self.place_raw(roomy), address);
-            return placed.unwrap_or_else(|| Err(ArenaError::overflow()));
-        }
-        self.place_raw(layout)
-    }
-
-    #[inline(always)]
-    fn place_raw(&self, layout: Layout) -> Result<NonNull<u8>, ArenaError> {
-        match self.bump.take(layout, Self::GRANULE) {
-            Some(place) => Ok(place),
-            None => self.place_slow(layout),
-        }
-    }
-
-    #[inline(always)]
-    fn place_slice<T>(&self, len: usize) -> Result<NonNull<T>, ArenaError> {
-        match Layout::array::<T>(len) {
-            Ok(layout) => Ok(self.place(layout)?.cast()),
-            Err(_) => Err(ArenaError::overflow()),
-        }
-    }
-
     /// A place for `layout`, uninitialised, until the arena is reset or dropped.
     ///
     /// # Panics
@@ -59,7 +29,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        expect(self.try_alloc_layout(layout))
+        always(self.place(layout))
     }
 
     /// As [`alloc_layout`](Self::alloc_layout).
@@ -99,7 +69,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &mut T {
-        expect(self.try_alloc(value))
+        always(self.value(value))
     }
 
     /// As [`alloc`](Self::alloc).
@@ -116,13 +86,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[inline(always)]
     pub fn try_alloc<T>(&self, value: T) -> Result<&mut T, ArenaError> {
-        // Not through `try_alloc_with`: the closure would cost a second copy of the value.
-        let mut place = self.place(Layout::new::<T>())?.cast::<T>();
-        // SAFETY: (A1) the place was just given out for a `T`; (A3) it stays as long as the borrow.
-        unsafe {
-            place.write(value);
-            Ok(place.as_mut())
-        }
+        self.value(value)
     }
 
     /// Makes a value in its place in the arena, where the compiler can.
@@ -142,7 +106,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> &mut T {
-        expect(self.try_alloc_with(make))
+        always(self.value_with(make))
     }
 
     /// As [`alloc_with`](Self::alloc_with).
@@ -159,12 +123,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[inline(always)]
     pub fn try_alloc_with<T>(&self, make: impl FnOnce() -> T) -> Result<&mut T, ArenaError> {
-        let mut place = self.place(Layout::new::<T>())?.cast::<T>();
-        // SAFETY: (A1) the place was just given out for a `T`; (A3) it stays as long as the borrow.
-        unsafe {
-            place.write(make());
-            Ok(place.as_mut())
-        }
+        self.value_with(make)
     }
 
     /// Moves a value into the arena, in a box that drops it.
@@ -187,7 +146,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_box<T>(&self, value: T) -> ArenaBox<'_, T> {
-        expect(self.try_alloc_box(value))
+        always(self.boxed(value))
     }
 
     /// As [`alloc_box`](Self::alloc_box).
@@ -205,12 +164,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[inline(always)]
     pub fn try_alloc_box<T>(&self, value: T) -> Result<ArenaBox<'_, T>, ArenaError> {
-        let place = self.place(Layout::new::<T>())?.cast::<T>();
-        // SAFETY: (A1) as in `try_alloc_with`; the box is the value's only owner.
-        unsafe {
-            place.write(value);
-            Ok(ArenaBox::new(place))
-        }
+        self.boxed(value)
     }
 
     /// Copies a slice into the arena.
@@ -228,7 +182,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> &mut [T] {
-        expect(self.try_alloc_slice_copy(source))
+        always(self.slice_copy(source))
     }
 
     /// As [`alloc_slice_copy`](Self::alloc_slice_copy).
@@ -245,12 +199,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     /// ```
     #[inline(always)]
     pub fn try_alloc_slice_copy<T: Copy>(&self, source: &[T]) -> Result<&mut [T], ArenaError> {
-        let place = self.place(Layout::for_value(source))?.cast::<T>();
-        // SAFETY: (A1) as in `try_alloc_with`: as many bytes as the source has, which they do not overlap.
-        unsafe {
-            copy_bytes(NonNull::from(source).cast(), place.cast(), size_of_val(source));
-            Ok(slice::from_raw_parts_mut(place.as_ptr(), source.len()))
-        }
+        self.slice_copy(source)
     }
 
     /// Clones a slice's elements into the arena. They are not dropped.
@@ -270,7 +219,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_clone<T: Clone>(&self, source: &[T]) -> &mut [T] {
-        expect(self.try_alloc_slice_clone(source))
+        self.alloc_slice_fill_with(source.len(), |index| source[index].clone())
     }
 
     /// As [`alloc_slice_clone`](Self::alloc_slice_clone).
@@ -305,7 +254,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline]
     #[track_caller]
     pub fn alloc_slice_fill_with<T>(&self, len: usize, make: impl FnMut(usize) -> T) -> &mut [T] {
-        expect(self.try_alloc_slice_fill_with(len, make))
+        always(self.slice_fill_with(len, make))
     }
 
     /// As [`alloc_slice_fill_with`](Self::alloc_slice_fill_with).
@@ -324,16 +273,9 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     pub fn try_alloc_slice_fill_with<T>(
         &self,
         len: usize,
-        mut make: impl FnMut(usize) -> T,
+        make: impl FnMut(usize) -> T,
     ) -> Result<&mut [T], ArenaError> {
-        let place = self.place_slice::<T>(len)?;
-        // SAFETY: (A1) as in `try_alloc_with`, for `len` elements.
-        unsafe {
-            for index in 0..len {
-                place.add(index).write(make(index));
-            }
-            Ok(slice::from_raw_parts_mut(place.as_ptr(), len))
-        }
+        self.slice_fill_with(len, make)
     }
 
     /// A slice of an iterator's elements. They are not dropped.
@@ -357,7 +299,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     where
         I: IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
     {
-        expect(self.try_alloc_slice_fill_iter(elements))
+        always(self.slice_fill_iter(elements))
     }
 
     /// As [`alloc_slice_fill_iter`](Self::alloc_slice_fill_iter).
@@ -377,19 +319,7 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     where
         I: IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
     {
-        let elements = elements.into_iter();
-        let len = elements.len();
-        let place = self.place_slice::<T>(len)?;
-        let mut made = 0;
-        // SAFETY: (A1) as in `try_alloc_with`, for `len` elements: `take` lets through no more, and the
-        // slice has those that were made.
-        unsafe {
-            for element in elements.take(len) {
-                place.add(made).write(element);
-                made += 1;
-            }
-            Ok(slice::from_raw_parts_mut(place.as_ptr(), made))
-        }
+        self.slice_fill_iter(elements)
     }
 
     /// Copies a string into the arena.
@@ -407,7 +337,9 @@ impl<A: Allocator, const MIN_ALIGN: usize> Arena<A, MIN_ALIGN> {
     #[inline(always)]
     #[track_caller]
     pub fn alloc_str(&self, source: &str) -> &mut str {
-        expect(self.try_alloc_str(source))
+        let bytes = self.alloc_slice_copy(source.as_bytes());
+        // SAFETY: the same bytes as the source's.
+        unsafe { str::from_utf8_unchecked_mut(bytes) }
     }
 
     /// As [`alloc_str`](Self::alloc_str).

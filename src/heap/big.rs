@@ -17,8 +17,9 @@ use crate::config::{CHUNK_SIZE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
 use crate::local_heap::{BIG_ROW, LocalCore};
 use crate::raw::segment::{Kind, Segment};
 
-/// Idle mappings are kept up to this many bytes together.
-const IDLE_BYTES: usize = 128 << 20;
+/// Idle mappings are kept up to this many bytes together: a program that frees its large buffers and asks
+/// for them again within the purge delay should not pay for page faults.
+const IDLE_BYTES: usize = 512 << 20;
 
 /// Bytes of address space that a process has at most on the usual 64-bit systems. Requests beyond it
 /// are refused before they are counted: while the system says no, a peak may be taken on another thread.

@@ -26,6 +26,7 @@ pub(crate) use self::handle::collect;
 pub use self::handle::{Heap, LocalHeap};
 pub(crate) use self::hardening::{Level, canary_in, canary_of};
 pub(crate) use self::misuse::{Misuse, Place};
+pub(crate) use self::pool::Purpose;
 pub(crate) use self::route::unrouted;
 pub use self::route::{LimitExceeded, RouteError};
 pub(crate) use self::walk::chunks;

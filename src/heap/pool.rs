@@ -13,8 +13,8 @@ use super::HeapCore;
 use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
-    CHUNK_SIZE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, MARKS_OFFSET, PAGE_SIZE, PURGE_BATCH, SEGMENT_SIZE,
-    TICK_BATCHES,
+    CHUNK_SIZE, CHUNKS_PER_SEGMENT, HUGE_PAGE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, MARKS_OFFSET,
+    PAGE_SIZE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
 };
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
@@ -26,6 +26,33 @@ const SEGMENTS_SEARCHED: usize = 32;
 const ROOM_TO_GROW: usize = 32;
 /// Segments looked at for a chunk that is still resident, before one without memory will do.
 const SEGMENTS_SEARCHED_FOR_ONE: usize = 4;
+
+/// The chunks of a segment's second half. The first has the segment's head: it is no huge page, unless it
+/// was to be one before the head was written.
+const UPPER_HALF: u64 = !0 << (CHUNKS_PER_SEGMENT / 2);
+
+const _: () = assert!(SEGMENT_SIZE == 2 * HUGE_PAGE);
+
+impl PoolLinks {
+    /// Whether all chunks there can be handed out, were not used, and are not on huge pages.
+    fn upper_half_is_clean(&self) -> bool {
+        let half = UPPER_HALF & self.chunks;
+        self.free.clean & !self.dense & half == half
+    }
+}
+
+/// What chunks are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Blocks of a class that uses little of each chunk.
+    Light,
+    /// Blocks of any other class.
+    Heavy,
+    /// Blocks of a class that fills one fresh chunk after the other.
+    Dense,
+    /// One block that may grow.
+    Block,
+}
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -180,8 +207,8 @@ impl Pool {
 
     /// Where `span` chunks are free. A single one preferably has memory behind it, but not where it is
     /// for a light class: then little.
-    fn find(&self, span: usize, light: bool) -> Option<(*mut Segment, usize)> {
-        if span > 1 {
+    fn find(&self, span: usize, purpose: Purpose) -> Option<(*mut Segment, usize)> {
+        if span > 1 || purpose == Purpose::Block {
             return self.iter().take(SEGMENTS_SEARCHED).find_map(|segment| {
                 // SAFETY: (I5) under the lock.
                 let free = unsafe { links(segment) }.free.any();
@@ -193,11 +220,18 @@ impl Pool {
         let mut best: Option<(usize, *mut Segment, usize)> = None;
         for segment in self.iter().take(SEGMENTS_SEARCHED_FOR_ONE) {
             // SAFETY: (I5) under the lock.
-            let free = unsafe { links(segment) }.free;
+            let &mut PoolLinks { free, dense, .. } = unsafe { links(segment) };
+            // SAFETY: (I5) as above.
+            let free_half = unsafe { links(segment) }.upper_half_is_clean().then_some(CHUNKS_PER_SEGMENT / 2);
             let thick = first_of([free.young, free.old, free.doomed].map(|mask| mask & !free.thin));
             let thin = first_of([free.young, free.old, free.doomed].map(|mask| mask & free.thin));
-            let clean = first_of([free.clean]);
-            let by_rank = if light { [thin, clean, thick] } else { [thick, thin, clean] };
+            let clean = first_of([free.clean & !dense]);
+            let dense = first_of([free.clean & dense]);
+            let by_rank = match purpose {
+                Purpose::Light => [thin, dense, clean, thick],
+                Purpose::Heavy | Purpose::Block => [thick, thin, dense, clean],
+                Purpose::Dense => [thick, dense, free_half, None],
+            };
             let found = by_rank.iter().enumerate().find_map(|(rank, index)| Some((rank, (*index)?)));
             if let Some((rank, index)) = found
                 && best.is_none_or(|(least, ..)| rank < least)
@@ -256,7 +290,7 @@ impl Pool {
     }
 
     /// Reserves a segment. False when out of memory.
-    fn grow(&mut self, heap: &HeapCore) -> bool {
+    fn grow(&mut self, heap: &HeapCore, purpose: Purpose) -> bool {
         let source = heap.source();
         let Some(start) = source.reserve(SEGMENT_SIZE, SEGMENT_SIZE) else {
             return false;
@@ -274,13 +308,16 @@ impl Pool {
                     start.add(MARKS_OFFSET).write_bytes(0, CHUNK_SIZE - MARKS_OFFSET);
                 }
             }
-            if heap.in_use.now() >= HUGE_PAGES_FROM {
+            let dense = purpose == Purpose::Dense;
+            if dense || heap.in_use.now() >= HUGE_PAGES_FROM {
                 source.expect_dense(start, SEGMENT_SIZE);
             }
             let segment = Segment::init(start, heap, Kind::Chunks, SEGMENT_SIZE);
             checkers::hide(start.as_ptr().add(CHUNK_SIZE), SEGMENT_SIZE - CHUNK_SIZE);
             links(segment).free.clean = heap.all_chunks();
             links(segment).committed = !Segment::ALL;
+            links(segment).chunks = heap.all_chunks();
+            links(segment).dense = if dense { Segment::ALL } else { 0 };
             self.link(heap, segment);
             self.list(segment);
             if self.metadata.is_null() {
@@ -306,14 +343,14 @@ impl Pool {
     /// (I5) The lock of `heap`'s pool is held.
     unsafe fn grow_metadata(&mut self, heap: &HeapCore, size: usize) -> Option<()> {
         let span = size.div_ceil(CHUNK_SIZE);
-        if self.find(span, false).is_none() && !self.grow(heap) {
+        if self.find(span, Purpose::Heavy).is_none() && !self.grow(heap, Purpose::Heavy) {
             return None;
         }
         if self.metadata_left >= size {
             // The head of the new segment had room.
             return Some(());
         }
-        let (segment, index) = self.find(span, false)?;
+        let (segment, index) = self.find(span, Purpose::Heavy)?;
         // SAFETY: (I5) found under this lock; (I4) the chunks are ours then.
         unsafe {
             self.claim(heap, segment, index, span)?;
@@ -404,7 +441,7 @@ impl HeapCore {
     pub(crate) fn take_chunks(
         &self,
         span: usize,
-        light: bool,
+        purpose: Purpose,
         send_home: impl FnOnce(),
     ) -> Option<(*const Chunk, bool)> {
         let bytes = span * CHUNK_SIZE;
@@ -412,20 +449,26 @@ impl HeapCore {
             return None;
         }
         let mut pool = self.pool.lock();
-        let mut found = pool.find(span, light);
+        let mut found = pool.find(span, purpose);
         if found.is_none() {
             // Before asking the system: what dead threads hold empty will do.
             drop(pool);
             send_home();
             self.empty_orphans(LEASES_BEFORE_RESERVE);
             pool = self.pool.lock();
-            found = pool.find(span, light);
-            if found.is_none() && pool.grow(self) {
-                found = pool.find(span, light);
+            found = pool.find(span, purpose);
+            if found.is_none() && pool.grow(self, purpose) {
+                found = pool.find(span, purpose);
+            }
+            if found.is_none() && purpose == Purpose::Dense {
+                found = pool.find(span, Purpose::Heavy);
             }
         }
         // SAFETY: (I5) found under this lock.
         let taken = found.and_then(|(segment, index)| unsafe {
+            if purpose == Purpose::Dense {
+                self.make_dense(segment, index);
+            }
             let clean = pool.claim(self, segment, index, span)?;
             Some((&raw const (*segment).chunks[index], clean && self.clean_is_zero.load(Ordering::Relaxed)))
         });
@@ -435,6 +478,23 @@ impl HeapCore {
             None => self.discharge(bytes),
         }
         taken
+    }
+
+    /// Tells the source that the half of a segment that begins with chunk `index` will be used densely, if
+    /// it is all clean still.
+    ///
+    /// # Safety
+    /// (I5) Under the pool's lock.
+    unsafe fn make_dense(&self, segment: *mut Segment, index: usize) {
+        // SAFETY: (I5) as the caller promises; the half is part of the segment, committed or not.
+        unsafe {
+            let pool = links(segment);
+            if index == CHUNKS_PER_SEGMENT / 2 && pool.upper_half_is_clean() {
+                pool.dense |= UPPER_HALF;
+                let start = segment.cast::<u8>().add(HUGE_PAGE);
+                self.source().expect_dense(NonNull::new_unchecked(start), HUGE_PAGE);
+            }
+        }
     }
 
     /// Runs the purge clock, as every visit to the pool does.
@@ -580,6 +640,7 @@ impl HeapCore {
                         chunk.touched.set(0);
                     }
                     links(segment).free.clean |= mask;
+                    links(segment).dense &= !mask;
                 }
                 if !links(segment).listed {
                     pool.list(segment);

@@ -130,6 +130,8 @@ pub(crate) struct LocalCore {
     available: [ChunkList; CLASSES],
     /// Empty chunks.
     chunks: ChunkCache,
+    /// Which class takes most fresh chunks, and by how many more than others, and than become empty.
+    growing: Cell<(u8, u8)>,
     outbox: Outbox,
     /// What chunks that are no longer ours counted.
     totals: [Totals; ROWS],
@@ -184,6 +186,7 @@ impl LocalCore {
             record,
             available: [const { ChunkList::new() }; CLASSES],
             chunks: ChunkCache::new(),
+            growing: Cell::new((0, 0)),
             outbox: Outbox::new(),
             totals: [const { Totals::new() }; ROWS],
             resized: Counter::new(),

@@ -3,9 +3,9 @@
 use core::alloc::Layout;
 use core::ptr;
 
-use super::LocalCore;
 use super::free::{free_layout, over_aligned};
 use super::slow::chunk_of;
+use super::{LocalCore, SPAN_ROW};
 use crate::config::{CHUNK_SIZE, MAX_CLASS_SIZE, MAX_SPAN_SIZE, PAGE_SIZE, SEGMENT_SIZE};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, class_of};
@@ -115,18 +115,25 @@ impl LocalCore {
             if heap.is_hardened() {
                 return self.realloc_hardened(block, old, new);
             }
-            if rounded(old).min(rounded(new)) > MAX_CLASS_SIZE {
+            let (old_size, new_size) = (rounded(old), rounded(new));
+            let is_run = old_size > MAX_CLASS_SIZE || (*chunk_of(block)).class() == SPAN_ROW;
+            if is_run && new_size > MAX_CLASS_SIZE / 2 {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
                     return same;
                 }
             }
-            let by_steps = (1..=old.size() / 8).contains(&new.size().wrapping_sub(old.size()));
+            let size = old.size();
+            let by_steps = (size + 1..=size + size / 8).contains(&new.size());
+            let by_doubling = (size + size / 2..=size.saturating_mul(4)).contains(&new.size());
             // A hardened heap's blocks are of the class that their layout says.
-            let moved = if by_steps && self.hardened().is_none() {
-                self.alloc_with_room(new)
-            } else {
-                self.alloc(new)
+            let moved = match () {
+                () if self.hardened().is_some() => self.alloc(new),
+                () if by_steps => self.alloc_with_room(new),
+                () if by_doubling && (MAX_CLASS_SIZE / 2 + 1..=MAX_CLASS_SIZE).contains(&new_size) => {
+                    self.alloc_to_grow(new)
+                }
+                () => self.alloc(new),
             };
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, old.size().min(new.size()));
@@ -152,7 +159,17 @@ impl LocalCore {
         }
     }
 
-    /// Resizes a block that no class serves without copying; null when that cannot be.
+    /// A block for `layout` that can grow where it is: a run of chunks even where a class would do. What was
+    /// copied by doublings to more than half the largest class may well double again.
+    unsafe fn alloc_to_grow(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: (I7) passed on; runs are aligned to chunks, and so is no block of a class to more.
+        unsafe {
+            let block = self.alloc_span(layout.size(), false);
+            if block.is_null() { self.alloc(layout) } else { block }
+        }
+    }
+
+    /// Resizes a block that no class serves, or a run that grew, without copying; null when that cannot be.
     #[cold]
     #[inline(never)]
     unsafe fn resize_large(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
@@ -191,7 +208,7 @@ impl LocalCore {
             let new_block_size = new.size().next_multiple_of(PAGE_SIZE);
             let change = (new_block_size as u64).wrapping_sub(chunk.block_size() as u64);
             chunk.set_class(chunk.class(), new_block_size);
-            (*chunk.local()).totals(super::SPAN_ROW).block_bytes.add_shared(change);
+            (*chunk.local()).totals(SPAN_ROW).block_bytes.add_shared(change);
             self.count_resize(heap, old.size(), new.size());
             block
         }

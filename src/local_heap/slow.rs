@@ -8,8 +8,8 @@ use super::LocalCore;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::hardened::tagged;
 use super::outbox::Outbox;
-use crate::config::{CARVE_BYTES, CHUNK_SIZE, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
-use crate::heap::{HeapCore, sign_off, unrouted};
+use crate::config::{CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::heap::{HeapCore, Purpose, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
 use crate::raw::marks::Marks;
@@ -329,13 +329,20 @@ impl LocalCore {
     /// An empty chunk of `class`: from the cache, else from the heap's pool.
     fn new_chunk(&self, class: usize) -> Option<*const Chunk> {
         let span = span_of(class);
-        let light = !self.heap().heavy.has(class);
-        let cached = if span == 1 { self.chunks.pop(class, light) } else { None };
+        let purpose = match () {
+            () if span == 1 && self.growing.get() == (class as u8, DENSE_AFTER) => Purpose::Dense,
+            () if self.heap().heavy.has(class) => Purpose::Heavy,
+            () => Purpose::Light,
+        };
+        let cached = if span == 1 { self.chunks.pop(class, purpose == Purpose::Light) } else { None };
         let (chunk, clean) = match cached {
             Some(chunk) => (chunk, false),
             // SAFETY: (I7) passed on.
-            None => self.heap().take_chunks(span, light, || unsafe { self.flush() })?,
+            None => self.heap().take_chunks(span, purpose, || unsafe { self.flush() })?,
         };
+        if clean {
+            self.note_growth(class);
+        }
         // SAFETY: (I4) the chunk is ours now, with its record.
         unsafe {
             let segment = Segment::of_chunk(chunk);
@@ -360,6 +367,25 @@ impl LocalCore {
             (*segment).owners[index].store(owner.cast_mut(), Ordering::Relaxed);
         }
         Some(chunk)
+    }
+
+    /// A fresh chunk for `class`: a majority vote, as that of Boyer and Moore, from which chunks that become
+    /// empty again withdraw.
+    fn note_growth(&self, class: usize) {
+        let class = class as u8;
+        self.growing.set(match self.growing.get() {
+            (leader, lead) if leader == class => (class, (lead + 1).min(DENSE_AFTER)),
+            (_, 0) => (class, 1),
+            (leader, lead) => (leader, lead - 1),
+        });
+    }
+
+    /// A chunk of `class` is empty.
+    fn note_shrinking(&self, class: usize) {
+        let (leader, lead) = self.growing.get();
+        if leader as usize == class {
+            self.growing.set((leader, lead.saturating_sub(1)));
+        }
     }
 
     /// What a free found out: a chunk became empty, or is no longer full.
@@ -399,6 +425,7 @@ impl LocalCore {
             chunk.set_state(State::Cached);
         });
         chunk.check();
+        self.note_shrinking(chunk.class());
         self.owned.set(self.owned.get() - 1);
         let span = chunk.span.get();
         // SAFETY: (I2) the chunk's records are in its segment's head; no block of it is live, so
@@ -693,7 +720,7 @@ impl LocalCore {
         let with_margin = size + self.heap().margin();
         let span = with_margin.div_ceil(CHUNK_SIZE);
         // SAFETY: (I7) passed on.
-        let taken = self.heap().take_chunks(span, false, || unsafe { self.flush() });
+        let taken = self.heap().take_chunks(span, Purpose::Block, || unsafe { self.flush() });
         let Some((chunk, clean)) = taken else {
             return ptr::null_mut();
         };
@@ -705,6 +732,7 @@ impl LocalCore {
                 None => record.set_class(SPAN_ROW, block_size),
                 Some(_) => record.set_hardened_class(SPAN_ROW, block_size, 0, false),
             }
+            record.touched.set(u8::MAX);
             record.set_local(self);
             record.set_state(State::Span);
             let totals = &self.totals[SPAN_ROW];

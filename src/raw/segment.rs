@@ -64,6 +64,10 @@ pub(crate) struct PoolLinks {
     pub(crate) free: FreeChunks,
     /// Chunks the source has committed.
     pub(crate) committed: u64,
+    /// Chunks that can be handed out: not the head, nor a hardened heap's guard.
+    pub(crate) chunks: u64,
+    /// Chunks that the source was told will be used densely.
+    pub(crate) dense: u64,
     /// Local heaps or other records live here: the segment stays as long as its heap.
     pub(crate) permanent: bool,
 }

@@ -88,6 +88,36 @@ fn a_mapping_that_is_made_to_fit_is_zero_where_that_is_asked_for() {
     }
 }
 
+/// Huge pages are for memory that will be full: a class that grows and grows, not many that begin.
+#[test]
+fn one_class_that_grows_is_dense_and_many_are_not() {
+    let probe = Probe::new(Habits::GOOD);
+    let dense_bytes = |sizes: &mut dyn Iterator<Item = usize>| {
+        let heap = Heap::builder().source(probe.clone()).build().expect("memory");
+        let before = probe.counts().dense;
+        let live = blocks(&heap, sizes);
+        let dense = probe.counts().dense - before;
+        free(&heap, live);
+        dense
+    };
+    assert_eq!(dense_bytes(&mut std::iter::repeat_n(64, 400 * KIB / 64)), 0);
+    let grown = dense_bytes(&mut std::iter::repeat_n(64, 9 * MIB / 64));
+    assert!((6 * MIB..=12 * MIB).contains(&grown), "{grown} of 9 MiB expected dense");
+    let mut rng = Rng::new(2);
+    assert_eq!(dense_bytes(&mut (0..20_000).map(|_| 8 + rng.below(1000))), 0);
+    // What shrinks as often as it grows does not grow.
+    let heap = Heap::builder().source(probe.clone()).purge_delay(Duration::ZERO).build().expect("memory");
+    let before = probe.counts().dense;
+    for _ in 0..20 {
+        let live = blocks(&heap, std::iter::repeat_n(64, 300 * KIB / 64));
+        free(&heap, live);
+        heap.collect();
+    }
+    assert_eq!(probe.counts().dense, before);
+    drop(heap);
+    probe.assert_balanced();
+}
+
 /// All sizes at random, with memory going and coming all the time.
 #[test]
 fn memory_goes_and_comes() {

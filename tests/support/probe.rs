@@ -80,6 +80,8 @@ pub(crate) struct Counts {
     pub(crate) released: usize,
     pub(crate) purged: usize,
     pub(crate) remapped: usize,
+    /// Bytes that were to be used densely.
+    pub(crate) dense: usize,
     /// Bytes reserved now.
     pub(crate) bytes: usize,
 }
@@ -254,7 +256,9 @@ unsafe impl Source for Probe {
     }
 
     unsafe fn expect_dense(&self, start: NonNull<u8>, size: usize) {
-        self.ledger().pages(start, size, "huge pages outside of reservations");
+        let mut ledger = self.ledger();
+        ledger.pages(start, size, "huge pages outside of reservations");
+        ledger.counts.dense += size;
     }
 
     fn fresh_is_zero(&self) -> bool {
