@@ -127,7 +127,7 @@ impl HeapBuilder {
         self
     }
 
-    /// How long free memory stays resident, to the millisecond. The default is 500 ms.
+    /// How long free memory stays resident, to the millisecond. The default is 400 ms.
     ///
     /// Free chunks are given back between one and two delays after they became free, by whichever
     /// thread visits the heap's slow path then; [`Heap::collect`] does not wait. Shorter delays cost

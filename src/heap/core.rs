@@ -1,7 +1,7 @@
 //! The shared part of a heap.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::heavy_classes::HeavyClasses;
 use super::local_table::LocalTable;
@@ -37,6 +37,10 @@ pub(crate) struct HeapCore {
     pub(super) clean_is_zero: AtomicBool,
     /// Purging has an effect.
     pub(super) can_purge: AtomicBool,
+    /// When the pool was visited last, in milliseconds of the purge clock.
+    pub(super) last_visit: AtomicU64,
+    /// Ticks of the purge clock so far; wraps.
+    pub(super) ticks: AtomicU32,
     /// A tick of the purge clock has somebody look at orphans just now.
     pub(super) emptying: AtomicBool,
     /// `Global`'s allocations were routed here, so blocks may outlive the handle.
@@ -94,6 +98,8 @@ impl HeapCore {
             given_back: AtomicU64::new(0),
             clean_is_zero: AtomicBool::new(zeroed),
             can_purge: AtomicBool::new(true),
+            last_visit: AtomicU64::new(0),
+            ticks: AtomicU32::new(0),
             emptying: AtomicBool::new(false),
             routed: AtomicBool::new(false),
             references: References::new(),

@@ -30,6 +30,7 @@ pub(crate) use self::counters::{BIG_ROW, ROWS, SPAN_ROW, Totals};
 pub(crate) use self::free::{free_layout, free_unsized, usable_size};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
+use crate::config::MISSES_PER_LOOK;
 use crate::heap::HeapCore;
 use crate::raw::chunk::{Chunk, EMPTY};
 use crate::raw::counts::{Counter, Tally};
@@ -128,6 +129,10 @@ pub(crate) struct LocalCore {
     chunks: ChunkCache,
     /// Which class takes most fresh chunks, and by how many more than others, and than become empty.
     growing: Cell<(u8, u8)>,
+    /// Misses of the block cache before the next look at the purge clock.
+    until_look: Cell<u8>,
+    /// The tick of the purge clock that was seen last.
+    seen_tick: Cell<u32>,
     outbox: Outbox,
     /// What chunks that are no longer ours counted.
     totals: [Totals; ROWS],
@@ -174,6 +179,8 @@ impl LocalCore {
             available: [const { ChunkList::new() }; CLASSES],
             chunks: ChunkCache::new(),
             growing: Cell::new((0, 0)),
+            until_look: Cell::new(MISSES_PER_LOOK),
+            seen_tick: Cell::new(0),
             outbox: Outbox::new(),
             totals: [const { Totals::new() }; ROWS],
             resized: Counter::new(),

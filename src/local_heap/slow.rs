@@ -6,7 +6,9 @@ use core::sync::atomic::Ordering;
 use super::LocalCore;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::outbox::Outbox;
-use crate::config::{CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::config::{
+    CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, MISSES_PER_LOOK, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS,
+};
 use crate::heap::{HeapCore, Purpose, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
@@ -42,6 +44,16 @@ impl LocalCore {
     pub(crate) unsafe fn alloc_slow(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
+            match self.until_look.get() {
+                0 => {
+                    self.look_at_clock();
+                    // That calls sources, which may free and allocate here.
+                    if !self.blocks.is_empty(class) {
+                        return self.blocks.alloc(class, size);
+                    }
+                }
+                left => self.until_look.set(left - 1),
+            }
             let current = &*self.current[class].get();
             // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
@@ -61,6 +73,21 @@ impl LocalCore {
                 return self.blocks.alloc(class, size);
             }
             if self.refresh(class) { self.blocks.alloc(class, size) } else { self.alloc_slower(class, size) }
+        }
+    }
+
+    /// What a thread does once per tick of the purge clock: nothing that is free for a tick stays here.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    #[inline(never)]
+    unsafe fn look_at_clock(&self) {
+        self.until_look.set(MISSES_PER_LOOK);
+        let tick = self.heap().visit_if_due();
+        if self.seen_tick.replace(tick) != tick {
+            // SAFETY: (I7) passed on.
+            unsafe { self.retire() };
         }
     }
 

@@ -173,6 +173,30 @@ fn nobody_needs_to_collect() {
     }
 }
 
+/// Who allocates a little looks at the clock for everybody, and gives up what it does not use itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_needs_more_than_a_little_work() {
+    use std::time::Duration;
+
+    let _alone = alone();
+    let heap = Heap::builder().purge_delay(Duration::from_millis(1)).build().expect("memory");
+    let before = resident();
+    // A few blocks of every class here, which leave a chunk each, and many that another thread frees.
+    let sizes = || (1..=60).map(|n| n * 1000);
+    drop(sizes().map(|size| filled(&heap, size)).collect::<Vec<_>>());
+    let many: Vec<_> = (0..20_000).map(|n| filled(&heap, 1000 + n % 1000)).collect();
+    thread::scope(|scope| scope.spawn(|| drop(many)).join().expect("it only frees"));
+    assert!(resident() >= before + 24 * MIB);
+    let mut rounds = 0;
+    while resident() > before + 4 * MIB {
+        thread::sleep(Duration::from_millis(1));
+        drop((0..200).map(|_| filled(&heap, 64)).collect::<Vec<_>>());
+        rounds += 1;
+        assert!(rounds < 5000, "memory is never given back: {}", heap.stats());
+    }
+}
+
 /// Records are numbered; a number that large needs a large table in every heap.
 #[test]
 fn there_may_be_very_many_threads() {
