@@ -9,13 +9,14 @@ use core::fmt;
 use core::panic::Location;
 use core::ptr::NonNull;
 
-use self::book::{Gauge, Part, Tag};
+use self::book::{ALLOCATIONS, FREES, Gauge, OWN, Part, Tag, moved};
 use self::live::Live;
 pub use self::snapshot::{LiveBlock, TagGrowth, TagStats, TrackingGrowth, TrackingSnapshot};
 use super::around::{Answer, Around, implement_around};
 use super::owns::Owns;
 use crate::allocator_api2::alloc::Allocator;
-use crate::threads::PerThread;
+use crate::sync::Ordering::{Relaxed, Release};
+use crate::threads::{Line, Meter, PerThread};
 
 /// An allocator that counts what its child gives out, by tag.
 ///
@@ -59,8 +60,10 @@ use crate::threads::PerThread;
 pub struct Tracking<A> {
     child: A,
     total: Gauge,
-    /// Of the total.
+    /// Of the total, of threads that use tags.
     parts: PerThread<Part>,
+    /// Both the total and what is untagged, of threads that do not: as long as there are no tags, and no list.
+    meter: Meter,
     /// The first of a list that only grows.
     untagged: Tag,
     live: Option<Box<Live>>,
@@ -133,7 +136,14 @@ impl<A> Tracking<A> {
     /// ```
     #[must_use]
     pub const fn new(child: A) -> Self {
-        Self { child, total: Gauge::new(), parts: PerThread::new(), untagged: Tag::untagged(), live: None }
+        Self {
+            child,
+            total: Gauge::new(),
+            parts: PerThread::new(),
+            meter: Meter::new(),
+            untagged: Tag::untagged(),
+            live: None,
+        }
     }
 
     /// As [`new`](Self::new), and lists each live block: [`TrackingSnapshot::blocks`].
@@ -161,12 +171,137 @@ impl<A> Tracking<A> {
     /// ```
     #[must_use]
     pub fn with_list(child: A) -> Self {
-        Self { live: Some(Box::new(Live::new())), ..Self::new(child) }
+        Self { live: Some(Box::new(Live::new())), meter: Meter::retired(), ..Self::new(child) }
     }
 
     /// Bytes now, and the most there have been.
     fn bytes(&self) -> (usize, usize) {
-        self.total.read(self.parts.all())
+        let lines = self.meter.all().filter_map(moved);
+        self.total.read(self.parts.all().map(Part::get).chain(lines))
+    }
+
+    /// This thread's part of the total. What the thread has counted on its line so far is counted there then.
+    #[inline(always)]
+    fn part(&self) -> Option<&Part> {
+        self.parts.own_or_made(|part| self.leave_line(part))
+    }
+
+    /// Nobody has a line to count on any more: who uses tags is to see from the first call on how far it is in all.
+    #[cold]
+    fn leave_line(&self, part: &Part) {
+        let Some(line) = self.meter.own_before() else { return };
+        if let Some(moved) = moved(line)
+            && self.untagged.take_over(line, moved)
+        {
+            part.set(moved);
+            line.reset();
+        }
+    }
+
+    /// Counts bytes on a line. False where there is none, and nothing was counted.
+    #[inline(always)]
+    fn more(&self, line: &Line, bytes: usize) -> bool {
+        line.take(bytes) || self.more_slowly(line, bytes)
+    }
+    #[inline(always)]
+    fn fewer(&self, line: &Line, bytes: usize) -> bool {
+        line.give(bytes) || self.fewer_slowly(line, bytes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn more_slowly(&self, tripped: &Line, bytes: usize) -> bool {
+        let Some(line) = self.open_line(tripped) else { return false };
+        if line.is_some_and(|line| line.take(bytes)) {
+            return true;
+        }
+        let line = line.unwrap_or(tripped);
+        line.note_least();
+        self.settle(line);
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fewer_slowly(&self, tripped: &Line, bytes: usize) -> bool {
+        let Some(line) = self.open_line(tripped) else { return false };
+        if line.is_some_and(|line| line.give(bytes)) {
+            return true;
+        }
+        self.settle(line.unwrap_or(tripped));
+        true
+    }
+
+    /// This thread's line, where what tripped was closed: then that step is forgotten. None in `Some` where it was open, and
+    /// the step counts; `None` where there is no line to be had.
+    fn open_line(&self, tripped: &Line) -> Option<Option<&Line>> {
+        if tripped.is_open() {
+            return Some(None);
+        }
+        tripped.forget_step();
+        let line = self.meter.own()?;
+        // The thread that had this one's record before may have left something there.
+        if !line.is_open() {
+            begin(line);
+        }
+        Some(Some(line))
+    }
+
+    /// Tells the others, if the thread is far enough ahead or behind.
+    fn settle(&self, line: &Line) {
+        let (moved, most) = (line.moved(), line.most());
+        if moved.abs() > OWN {
+            begin(line);
+            self.total.tell(moved, most);
+            self.untagged.bytes.tell(moved, most);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocated_slowly(&self, tripped: &Line, block: NonNull<u8>, layout: Layout) {
+        if self.more_slowly(tripped, layout.size()) {
+            self.meter.line().count(ALLOCATIONS, Relaxed);
+        } else {
+            self.untagged().allocated(block, layout);
+        }
+    }
+
+    /// As [`Tagged::freed`].
+    #[inline(always)]
+    fn count_free(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() != 0 {
+            let line = self.meter.line();
+            if line.give(layout.size()) {
+                // ORDER: Release, pairs with Acquire in `Tag::read`: who sees the free sees the allocation, too.
+                line.count(FREES, Release);
+            } else {
+                self.freed_slowly(line, block, layout);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn freed_slowly(&self, tripped: &Line, block: NonNull<u8>, layout: Layout) {
+        if self.fewer_slowly(tripped, layout.size()) {
+            self.meter.line().count(FREES, Release);
+        } else {
+            self.untagged().freed(block, layout);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resized(&self, more: usize, fewer: usize) {
+        let line = self.meter.line();
+        if self.more(line, more) {
+            // The one above may have opened it.
+            self.fewer(self.meter.line(), fewer);
+            self.untagged.resized_on_line();
+        } else {
+            self.untagged().resized(more, fewer);
+        }
     }
 
     #[inline(always)]
@@ -191,6 +326,7 @@ impl<A> Tracking<A> {
     /// ```
     #[must_use]
     pub fn tag(&self, name: &str) -> Tagged<'_, A> {
+        self.meter.retire();
         Tagged { tracking: self, tag: self.untagged.find_or_add(name) }
     }
 
@@ -243,7 +379,9 @@ impl<A> Tracking<A> {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> TrackingSnapshot {
-        let tags: Vec<TagStats> = self.untagged.all().map(Tag::read).collect();
+        let lines = || self.meter.all();
+        let tags = self.untagged.all().skip(1).map(|tag| tag.read(core::iter::empty));
+        let tags: Vec<TagStats> = core::iter::once(self.untagged.read(lines)).chain(tags).collect();
         let sum = |count: fn(&TagStats) -> u64| tags.iter().map(count).sum();
         let (bytes, peak) = self.bytes();
         let total = TagStats {
@@ -268,6 +406,43 @@ impl<A> Tracking<A> {
     }
 }
 
+/// Opens a line, on which nothing has moved yet.
+fn begin(line: &Line) {
+    /// So much that it is never used up, and more fits above.
+    const PLENTY: isize = isize::MAX / 2;
+    line.open(PLENTY, PLENTY, PLENTY + OWN, 0);
+}
+
+impl<A> Tagged<'_, A> {
+    #[inline]
+    fn allocated(&self, block: NonNull<u8>, layout: Layout) {
+        self.tracking.total.add(self.tracking.part(), layout.size());
+        self.tag.allocated(layout.size());
+        if let Some(live) = &self.tracking.live {
+            live.add(block, layout, self.tag.index());
+        }
+    }
+
+    #[inline]
+    fn resized(&self, more: usize, fewer: usize) {
+        self.tracking.total.add(self.tracking.part(), more);
+        self.tracking.total.take(self.tracking.part(), fewer);
+        self.tag.resized(more, fewer);
+    }
+
+    /// Counts a free, before the child does it: its address may be another block's at once.
+    #[inline]
+    fn freed(&self, block: NonNull<u8>, layout: Layout) {
+        if let Some(live) = &self.tracking.live {
+            live.take_out(block).gone();
+        }
+        if layout.size() != 0 {
+            self.tracking.total.take(self.tracking.part(), layout.size());
+            self.tag.freed(layout.size());
+        }
+    }
+}
+
 impl<A: Allocator> Around for Tagged<'_, A> {
     type Child = A;
 
@@ -280,11 +455,7 @@ impl<A: Allocator> Around for Tagged<'_, A> {
     fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
         let block = ask().inspect_err(|_| self.tag.refused())?;
         if layout.size() != 0 {
-            self.tag.allocated(layout.size());
-            self.tracking.total.add(self.tracking.parts.own(), layout.size());
-            if let Some(live) = &self.tracking.live {
-                live.add(block.cast(), layout, self.tag.index());
-            }
+            self.allocated(block.cast(), layout);
         }
         Ok(block)
     }
@@ -295,9 +466,7 @@ impl<A: Allocator> Around for Tagged<'_, A> {
             return self.on_allocate(new, ask);
         }
         let block = self.listed(block, new, ask).inspect_err(|_| self.tag.refused())?;
-        let more = new.size() - old.size();
-        self.tag.resized(more, 0);
-        self.tracking.total.add(self.tracking.parts.own(), more);
+        self.resized(new.size() - old.size(), 0);
         Ok(block)
     }
 
@@ -309,27 +478,19 @@ impl<A: Allocator> Around for Tagged<'_, A> {
         new: Layout,
         ask: impl FnOnce() -> Answer,
     ) -> Answer {
-        let block = self.listed(block, new, ask).inspect_err(|_| self.tag.refused())?;
-        let fewer = old.size() - new.size();
+        let moved = self.listed(block, new, ask).inspect_err(|_| self.tag.refused())?;
         if new.size() != 0 {
-            self.tag.resized(0, fewer);
+            self.resized(0, old.size() - new.size());
         } else if old.size() != 0 {
-            self.tag.freed(fewer);
+            self.freed(block, old);
         }
-        self.tracking.total.take(self.tracking.parts.own(), fewer);
-        Ok(block)
+        Ok(moved)
     }
 
     #[inline]
     fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
-        if let Some(live) = &self.tracking.live {
-            live.take_out(block).gone();
-        }
+        self.freed(block, layout);
         free();
-        if layout.size() != 0 {
-            self.tracking.total.take(self.tracking.parts.own(), layout.size());
-            self.tag.freed(layout.size());
-        }
     }
 }
 implement_around!([A: Allocator] Tagged<'_, A>);
@@ -341,14 +502,31 @@ impl<A: Allocator> Around for Tracking<A> {
     fn child(&self) -> &A {
         &self.child
     }
-    #[inline]
+
+    #[inline(always)]
     fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        self.untagged().on_allocate(layout, ask)
+        let block = ask().inspect_err(|_| self.untagged.refused())?;
+        if layout.size() != 0 {
+            let line = self.meter.line();
+            if line.take(layout.size()) {
+                line.count(ALLOCATIONS, Relaxed);
+            } else {
+                self.allocated_slowly(line, block.cast(), layout);
+            }
+        }
+        Ok(block)
     }
+
     #[inline]
     fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        self.untagged().on_grow(block, old, new, ask)
+        if old.size() == 0 {
+            return self.on_allocate(new, ask);
+        }
+        let block = self.untagged().listed(block, new, ask).inspect_err(|_| self.untagged.refused())?;
+        self.resized(new.size() - old.size(), 0);
+        Ok(block)
     }
+
     #[inline]
     fn on_shrink(
         &self,
@@ -357,11 +535,19 @@ impl<A: Allocator> Around for Tracking<A> {
         new: Layout,
         ask: impl FnOnce() -> Answer,
     ) -> Answer {
-        self.untagged().on_shrink(block, old, new, ask)
+        let moved = self.untagged().listed(block, new, ask).inspect_err(|_| self.untagged.refused())?;
+        if new.size() != 0 {
+            self.resized(0, old.size() - new.size());
+        } else if old.size() != 0 {
+            self.count_free(block, old);
+        }
+        Ok(moved)
     }
-    #[inline]
+
+    #[inline(always)]
     fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
-        self.untagged().on_free(block, layout, free);
+        self.count_free(block, layout);
+        free();
     }
 }
 implement_around!([A: Allocator] Tracking<A>);
