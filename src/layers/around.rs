@@ -18,9 +18,22 @@ pub(super) trait Around {
     fn child(&self) -> &Self::Child;
     fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer;
     fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer;
-    fn on_shrink(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer)
-    -> Answer;
-    fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce());
+    /// Nothing besides.
+    #[inline]
+    fn on_shrink(
+        &self,
+        _block: NonNull<u8>,
+        _old: Layout,
+        _new: Layout,
+        ask: impl FnOnce() -> Answer,
+    ) -> Answer {
+        ask()
+    }
+    /// Nothing besides.
+    #[inline]
+    fn on_free(&self, _block: NonNull<u8>, _layout: Layout, free: impl FnOnce()) {
+        free();
+    }
 }
 
 /// The block, as long as was asked for.
@@ -37,6 +50,8 @@ pub(super) fn empty(layout: Layout) -> NonNull<[u8]> {
 }
 
 /// `implement_around!([generics] type)`: the traits for `type`, through [`Around`].
+///
+/// Closures take what they need with them: borrowed, a layout would be written to memory on every call.
 macro_rules! implement_around {
     ([$($generics:tt)*] $type:ty) => {
         // SAFETY: blocks are the child's, which lives as long as this value and may be moved with it; hooks

@@ -1,22 +1,19 @@
 //! Who holds how much?
 
 mod book;
+mod counting;
 mod live;
 mod snapshot;
 
-use core::alloc::Layout;
 use core::fmt;
 use core::panic::Location;
 use core::ptr::NonNull;
 
-use self::book::{ALLOCATIONS, FREES, Gauge, OWN, Part, Tag, moved};
+use self::book::{Gauge, Part, Tag, moved};
 use self::live::Live;
 pub use self::snapshot::{LiveBlock, TagGrowth, TagStats, TrackingGrowth, TrackingSnapshot};
-use super::around::{Answer, Around, implement_around};
 use super::owns::Owns;
-use crate::allocator_api2::alloc::Allocator;
-use crate::sync::Ordering::{Relaxed, Release};
-use crate::threads::{Line, Meter, PerThread};
+use crate::threads::{Meter, PerThread};
 
 /// An allocator that counts what its child gives out, by tag.
 ///
@@ -94,20 +91,6 @@ impl<A> Clone for Tagged<'_, A> {
 impl<A> Copy for Tagged<'_, A> {}
 
 impl<A> Tagged<'_, A> {
-    /// Asks for another size of a block, and lists it where it is then.
-    #[inline]
-    fn listed(&self, block: NonNull<u8>, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        let Some(live) = &self.tracking.live else { return ask() };
-        let out = live.take_out(block);
-        let block = ask()?;
-        if new.size() == 0 {
-            out.gone()
-        } else {
-            out.moved_to(block.cast(), new)
-        }
-        Ok(block)
-    }
-
     /// The tag's name.
     ///
     /// # Examples
@@ -178,130 +161,6 @@ impl<A> Tracking<A> {
     fn bytes(&self) -> (usize, usize) {
         let lines = self.meter.all().filter_map(moved);
         self.total.read(self.parts.all().map(Part::get).chain(lines))
-    }
-
-    /// This thread's part of the total. What the thread has counted on its line so far is counted there then.
-    #[inline(always)]
-    fn part(&self) -> Option<&Part> {
-        self.parts.own_or_made(|part| self.leave_line(part))
-    }
-
-    /// Nobody has a line to count on any more: who uses tags is to see from the first call on how far it is in all.
-    #[cold]
-    fn leave_line(&self, part: &Part) {
-        let Some(line) = self.meter.own_before() else { return };
-        if let Some(moved) = moved(line)
-            && self.untagged.take_over(line, moved)
-        {
-            part.set(moved);
-            line.reset();
-        }
-    }
-
-    /// Counts bytes on a line. False where there is none, and nothing was counted.
-    #[inline(always)]
-    fn more(&self, line: &Line, bytes: usize) -> bool {
-        line.take(bytes) || self.more_slowly(line, bytes)
-    }
-    #[inline(always)]
-    fn fewer(&self, line: &Line, bytes: usize) -> bool {
-        line.give(bytes) || self.fewer_slowly(line, bytes)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn more_slowly(&self, tripped: &Line, bytes: usize) -> bool {
-        let Some(line) = self.open_line(tripped) else { return false };
-        if line.is_some_and(|line| line.take(bytes)) {
-            return true;
-        }
-        let line = line.unwrap_or(tripped);
-        line.note_least();
-        self.settle(line);
-        true
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn fewer_slowly(&self, tripped: &Line, bytes: usize) -> bool {
-        let Some(line) = self.open_line(tripped) else { return false };
-        if line.is_some_and(|line| line.give(bytes)) {
-            return true;
-        }
-        self.settle(line.unwrap_or(tripped));
-        true
-    }
-
-    /// This thread's line, where what tripped was closed: then that step is forgotten. None in `Some` where it was open, and
-    /// the step counts; `None` where there is no line to be had.
-    fn open_line(&self, tripped: &Line) -> Option<Option<&Line>> {
-        if tripped.is_open() {
-            return Some(None);
-        }
-        tripped.forget_step();
-        let line = self.meter.own()?;
-        // The thread that had this one's record before may have left something there.
-        if !line.is_open() {
-            begin(line);
-        }
-        Some(Some(line))
-    }
-
-    /// Tells the others, if the thread is far enough ahead or behind.
-    fn settle(&self, line: &Line) {
-        let (moved, most) = (line.moved(), line.most());
-        if moved.abs() > OWN {
-            begin(line);
-            self.total.tell(moved, most);
-            self.untagged.bytes.tell(moved, most);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn allocated_slowly(&self, tripped: &Line, block: NonNull<u8>, layout: Layout) {
-        if self.more_slowly(tripped, layout.size()) {
-            self.meter.line().count(ALLOCATIONS, Relaxed);
-        } else {
-            self.untagged().allocated(block, layout);
-        }
-    }
-
-    /// As [`Tagged::freed`].
-    #[inline(always)]
-    fn count_free(&self, block: NonNull<u8>, layout: Layout) {
-        if layout.size() != 0 {
-            let line = self.meter.line();
-            if line.give(layout.size()) {
-                // ORDER: Release, pairs with Acquire in `Tag::read`: who sees the free sees the allocation, too.
-                line.count(FREES, Release);
-            } else {
-                self.freed_slowly(line, block, layout);
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn freed_slowly(&self, tripped: &Line, block: NonNull<u8>, layout: Layout) {
-        if self.fewer_slowly(tripped, layout.size()) {
-            self.meter.line().count(FREES, Release);
-        } else {
-            self.untagged().freed(block, layout);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn resized(&self, more: usize, fewer: usize) {
-        let line = self.meter.line();
-        if self.more(line, more) {
-            // The one above may have opened it.
-            self.fewer(self.meter.line(), fewer);
-            self.untagged.resized_on_line();
-        } else {
-            self.untagged().resized(more, fewer);
-        }
     }
 
     #[inline(always)]
@@ -405,152 +264,6 @@ impl<A> Tracking<A> {
         TrackingSnapshot { total, tags, blocks: listed.into_iter().map(block).collect() }
     }
 }
-
-/// Opens a line, on which nothing has moved yet.
-fn begin(line: &Line) {
-    /// So much that it is never used up, and more fits above.
-    const PLENTY: isize = isize::MAX / 2;
-    line.open(PLENTY, PLENTY, PLENTY + OWN, 0);
-}
-
-impl<A> Tagged<'_, A> {
-    #[inline]
-    fn allocated(&self, block: NonNull<u8>, layout: Layout) {
-        self.tracking.total.add(self.tracking.part(), layout.size());
-        self.tag.allocated(layout.size());
-        if let Some(live) = &self.tracking.live {
-            live.add(block, layout, self.tag.index());
-        }
-    }
-
-    #[inline]
-    fn resized(&self, more: usize, fewer: usize) {
-        self.tracking.total.add(self.tracking.part(), more);
-        self.tracking.total.take(self.tracking.part(), fewer);
-        self.tag.resized(more, fewer);
-    }
-
-    /// Counts a free, before the child does it: its address may be another block's at once.
-    #[inline]
-    fn freed(&self, block: NonNull<u8>, layout: Layout) {
-        if let Some(live) = &self.tracking.live {
-            live.take_out(block).gone();
-        }
-        if layout.size() != 0 {
-            self.tracking.total.take(self.tracking.part(), layout.size());
-            self.tag.freed(layout.size());
-        }
-    }
-}
-
-impl<A: Allocator> Around for Tagged<'_, A> {
-    type Child = A;
-
-    #[inline(always)]
-    fn child(&self) -> &A {
-        &self.tracking.child
-    }
-
-    #[inline]
-    fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        let block = ask().inspect_err(|_| self.tag.refused())?;
-        if layout.size() != 0 {
-            self.allocated(block.cast(), layout);
-        }
-        Ok(block)
-    }
-
-    #[inline]
-    fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        if old.size() == 0 {
-            return self.on_allocate(new, ask);
-        }
-        let block = self.listed(block, new, ask).inspect_err(|_| self.tag.refused())?;
-        self.resized(new.size() - old.size(), 0);
-        Ok(block)
-    }
-
-    #[inline]
-    fn on_shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        ask: impl FnOnce() -> Answer,
-    ) -> Answer {
-        let moved = self.listed(block, new, ask).inspect_err(|_| self.tag.refused())?;
-        if new.size() != 0 {
-            self.resized(0, old.size() - new.size());
-        } else if old.size() != 0 {
-            self.freed(block, old);
-        }
-        Ok(moved)
-    }
-
-    #[inline]
-    fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
-        self.freed(block, layout);
-        free();
-    }
-}
-implement_around!([A: Allocator] Tagged<'_, A>);
-
-impl<A: Allocator> Around for Tracking<A> {
-    type Child = A;
-
-    #[inline(always)]
-    fn child(&self) -> &A {
-        &self.child
-    }
-
-    #[inline(always)]
-    fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        let block = ask().inspect_err(|_| self.untagged.refused())?;
-        if layout.size() != 0 {
-            let line = self.meter.line();
-            if line.take(layout.size()) {
-                line.count(ALLOCATIONS, Relaxed);
-            } else {
-                self.allocated_slowly(line, block.cast(), layout);
-            }
-        }
-        Ok(block)
-    }
-
-    #[inline]
-    fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer {
-        if old.size() == 0 {
-            return self.on_allocate(new, ask);
-        }
-        let block = self.untagged().listed(block, new, ask).inspect_err(|_| self.untagged.refused())?;
-        self.resized(new.size() - old.size(), 0);
-        Ok(block)
-    }
-
-    #[inline]
-    fn on_shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        ask: impl FnOnce() -> Answer,
-    ) -> Answer {
-        let moved = self.untagged().listed(block, new, ask).inspect_err(|_| self.untagged.refused())?;
-        if new.size() != 0 {
-            self.resized(0, old.size() - new.size());
-        } else if old.size() != 0 {
-            self.count_free(block, old);
-        }
-        Ok(moved)
-    }
-
-    #[inline(always)]
-    fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce()) {
-        self.count_free(block, layout);
-        free();
-    }
-}
-implement_around!([A: Allocator] Tracking<A>);
 
 // SAFETY: its blocks are the child's.
 unsafe impl<A: Owns> Owns for Tagged<'_, A> {
