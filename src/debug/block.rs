@@ -63,9 +63,10 @@ pub(super) unsafe fn overwritten(block: NonNull<u8>, layout: Layout) -> Option<u
     }
 }
 
-static CANARY_WORD: word::Bytes = word::Bytes([CANARY_BYTE; CANARY]);
-static POISON_WORD: word::Bytes = word::Bytes([POISON_BYTE; CANARY]);
-static NOTHING: word::Bytes = word::Bytes([0; CANARY]);
+// Constants, so that the program has them at hand; in a library of ours they would be looked up first.
+const CANARY_WORD: word::Bytes = word::Bytes([CANARY_BYTE; CANARY]);
+const POISON_WORD: word::Bytes = word::Bytes([POISON_BYTE; CANARY]);
+const NOTHING: word::Bytes = word::Bytes([0; CANARY]);
 const _: () = assert!(size_of::<word::Bytes>() == CANARY);
 
 /// 16 bytes at once: in one instruction where the compiler would make two of it.

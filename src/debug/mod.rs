@@ -51,7 +51,7 @@ const QUARANTINE: usize = 512 << 10;
 ///
 /// # Cost
 ///
-/// A pair of 64 bytes takes 8 to 10 times what a heap alone takes, some 21 ns, and 5 to 7 times without a quarantine
+/// A pair of 64 bytes takes some 9 times what a heap alone takes, and 5 times without a quarantine
 /// (measured on a loaded machine with two cores; see `docs/performance.md`). A thread that frees its
 /// own blocks uses books of its own, without a lock. Who frees another thread's block takes that thread's lock, and its
 /// owner, too, for its next 128 calls. Poisoning, and the look at it when a block leaves the quarantine, go over the

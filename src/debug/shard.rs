@@ -64,7 +64,15 @@ fn prefetch<T>(at: NonNull<T>) {
 
 impl Shard {
     pub(super) fn new(number: u16) -> Self {
-        Self { number, unused: None, first: None, last: None, held: 0, near: Near::none(), slabs: Vec::new_in(Private) }
+        Self {
+            number,
+            unused: None,
+            first: None,
+            last: None,
+            held: 0,
+            near: Near::none(),
+            slabs: Vec::new_in(Private),
+        }
     }
 
     /// # Safety

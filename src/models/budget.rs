@@ -21,11 +21,8 @@ const HARD: usize = 4;
 impl Limited {
     /// The first thread's line is open.
     fn new() -> Self {
-        let limited = Self {
-            budget: Budget::new(HARD),
-            lines: [Line::new(), Line::new()],
-            have: AtomicUsize::new(0),
-        };
+        let limited =
+            Self { budget: Budget::new(HARD), lines: [Line::new(), Line::new()], have: AtomicUsize::new(0) };
         assert!(limited.take(0, 1));
         limited.give(0, 1);
         limited

@@ -72,7 +72,11 @@ impl Budget {
     }
 
     /// With a soft bound, where there was none.
-    pub(crate) fn with_soft<'l, I: Iterator<Item = &'l Line>>(self, soft: usize, lines: impl Fn() -> I) -> Self {
+    pub(crate) fn with_soft<'l, I: Iterator<Item = &'l Line>>(
+        self,
+        soft: usize,
+        lines: impl Fn() -> I,
+    ) -> Self {
         self.books.lock().recall(&lines);
         Self { soft: clamped(soft), ..self }
     }

@@ -107,9 +107,13 @@ impl Meter {
 
     /// Closes the meter for ever, for every thread that knows of it.
     pub(crate) fn retire(&self) {
-        if self.offset.load(Ordering::Relaxed) != RETIRED {
+        if !self.is_retired() {
             self.offset.store(RETIRED, Ordering::Release);
         }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.offset.load(Ordering::Relaxed) == RETIRED
     }
 
     /// This thread's line, if it has one, retired or not.

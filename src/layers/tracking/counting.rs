@@ -265,6 +265,9 @@ impl<A> Tracking<A> {
             return Some(None);
         }
         tripped.forget_step();
+        if self.meter.is_retired() {
+            return None;
+        }
         let line = self.meter.own()?;
         // The thread that had this one's record before may have left something there.
         if !line.is_open() {

@@ -29,10 +29,11 @@ use crate::threads::{Meter, PerThread};
 ///
 /// # Cost
 ///
-/// Some ten loads and stores per call, of memory that no other thread writes to: each of 64 threads at a time has
-/// counters of its own, 128 bytes for each tag it uses. A thread tells the others when it is 64 KiB ahead or behind,
-/// so with several threads at work a peak is right to within 64 KiB for each; with one it is exact. Further threads
-/// count together, five atomic read-modify-writes per call.
+/// Seven instructions per call through the layer itself while it has no tags, on a word of memory that no other thread writes
+/// to. Under tags, and beside them, some twenty loads and stores, of memory that no other thread writes to: each of 64
+/// threads at a time has counters of its own, 128 bytes for each tag it uses. A thread tells the others when it is 64 KiB
+/// ahead or behind, so with several threads at work a peak is right to within 64 KiB for each; with one it is
+/// exact. Further threads count together, five atomic read-modify-writes per call.
 ///
 /// # Examples
 ///
