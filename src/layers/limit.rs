@@ -237,9 +237,14 @@ impl<A, F> Limit<A, F> {
         self.budget.take(line, stored, bytes, || self.meter.all())
     }
 
+    /// This thread's line, if it may have one.
+    fn own_line(&self) -> Option<&Line> {
+        if barriers_work() { self.meter.own() } else { None }
+    }
+
     /// Undoes a step. This thread's line, if it may have one, and what `left` was before if the step was there.
     fn own(&self, tripped: &Line, back: isize) -> (Option<&Line>, Option<isize>) {
-        let line = if barriers_work() { self.meter.own() } else { None };
+        let line = self.own_line();
         match line {
             Some(line) if ptr::eq(line, tripped) => (Some(line), Some(line.undo(back))),
             _ => {
@@ -310,12 +315,15 @@ impl<A, F> Drop for Request<'_, A, F> {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
+        let limit = self.limit;
         match self.charge {
-            Charge::Line(before) => self.limit.meter.line().raise_again(before),
-            Charge::Books { peak, .. } => self.limit.budget.forget_peak(peak),
+            Charge::Books { peak, .. } => {
+                return limit.budget.refund(limit.own_line(), self.bytes, peak, || limit.meter.all());
+            }
+            Charge::Line(before) => limit.meter.line().raise_again(before),
             Charge::Seen => {}
         }
-        self.limit.release(self.bytes);
+        limit.release(self.bytes);
     }
 }
 

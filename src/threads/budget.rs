@@ -124,20 +124,45 @@ impl Budget {
         if books.begin(line, stored, &lines) {
             return;
         }
-        let now = books.settled - clamped(bytes);
-        if books.settled > self.soft && now - books.down <= self.soft {
-            books.recall(&lines);
-        }
-        books.settled -= clamped(bytes);
+        self.settle_fewer(&mut books, bytes, &lines);
         self.end(books, line);
     }
 
-    /// Forgets the peak that a request made which has failed, unless there was a higher one.
-    pub(crate) fn forget_peak(&self, [before, after]: [isize; 2]) {
+    /// Gives back what a request that has failed took in the books, and forgets the peak it made, unless there was a
+    /// higher one. `line` is the caller's, if it may be opened.
+    pub(crate) fn refund<'l, I: Iterator<Item = &'l Line>>(
+        &self,
+        line: Option<&Line>,
+        bytes: usize,
+        [before, after]: [isize; 2],
+        lines: impl Fn() -> I,
+    ) {
         let mut books = self.books.lock();
+        // It was opened for that peak: what is below it would not be noticed.
+        if let Some(line) = line.filter(|line| line.is_open()) {
+            line.close();
+            books.settle(line);
+            line.was_seen(None);
+        }
         if books.peak == after {
             books.peak = before;
         }
+        self.settle_fewer(&mut books, bytes, &lines);
+        self.end(books, line);
+    }
+
+    /// So many bytes less are settled.
+    fn settle_fewer<'l, I: Iterator<Item = &'l Line>>(
+        &self,
+        books: &mut Books,
+        bytes: usize,
+        lines: &impl Fn() -> I,
+    ) {
+        let bytes = clamped(bytes);
+        if books.settled > self.soft && books.settled - bytes - books.down <= self.soft {
+            books.recall(lines);
+        }
+        books.settled -= bytes;
     }
 
     /// Bytes in use now, and the most there have been.

@@ -45,6 +45,12 @@ fn a_refusal_of_the_childs_is_not_counted() {
     assert_eq!((budget.used(), budget.peak()), (10, 10));
     bytes.try_reserve_exact(20).expect("the next one is served");
     assert_eq!((budget.used(), budget.peak()), (20, 20));
+
+    let budget = Limit::new(Failing::nth(Global, 0), 1000);
+    assert!(HeapBox::try_new_in([0_u8; 500], &budget).is_err());
+    assert_eq!((budget.used(), budget.peak()), (0, 0));
+    drop(HeapBox::try_new_in([0_u8; 10], &budget).expect("the next one is served"));
+    assert_eq!((budget.used(), budget.peak()), (0, 10));
 }
 
 #[test]
