@@ -6,7 +6,9 @@
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicUsize, Ordering, fence};
+    #[cfg(feature = "allocator-api2-02")]
+    pub(crate) use core::sync::atomic::AtomicIsize;
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
     pub(crate) use crossbeam_queue::ArrayQueue;
 
     /// A cell that the models can check for racing accesses.
