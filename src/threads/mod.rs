@@ -8,6 +8,12 @@
 mod bias;
 #[cfg(not(loom))]
 mod binding;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod budget;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod line;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod meter;
 mod orphans;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod per_thread;
@@ -26,6 +32,14 @@ pub(crate) use binding::{
 };
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 pub(crate) use binding::{os_thread_id, thread_index};
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use budget::Budget;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use budget::Charge;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use line::Line;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use meter::Meter;
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use allocator_api2::alloc::Allocator;
-use blockyard::layers::{Failing, Fallback, Limit, Locked, Segregate, Tracking};
+use blockyard::layers::{Failing, Fallback, Limit, Locked, Segregate, Tagged, Tracking};
 use blockyard::{Debug, Heap};
 
 use super::contender::{Contender, ContenderVisitor, Need, Profile, Reach, Role, ThreadAlloc, ThroughTrait};
@@ -48,6 +48,7 @@ stacks! {
     // A heap that is hardened belongs here: "hardened-heap", Ours, made anew instead of over the one given.
     OfLimit: "Limit", Ours, &'static Limit<Below>, |heap| keep(Limit::new(heap, 1 << 40));
     OfTracking: "Tracking", Ours, &'static Tracking<Below>, |heap| keep(Tracking::new(heap));
+    OfTag: "Tracking-tag", Ours, Tagged<'static, Below>, |heap| keep(Tracking::new(heap)).tag("tag");
     OfTrackingList: "Tracking-list", Ours, &'static Tracking<Below>, |heap| keep(Tracking::with_list(heap));
     OfDebug: "Debug", Ours, &'static Debug<Below>, |heap| keep(Debug::new(heap));
     OfDebugOnly: "Debug-no-q", Ours, &'static Debug<Below>, |heap| keep(Debug::new(heap).quarantine(0));
@@ -68,6 +69,7 @@ pub(crate) fn about(name: &str) -> &'static str {
     match name {
         "plain-heap" => "&Heap, what the others are over and are compared with",
         "Tracking" => "counts only",
+        "Tracking-tag" => "counts only, under a tag",
         "Tracking-list" => "with the list of live blocks",
         "Debug" => "without traces, with the quarantine that it has by default",
         "Debug-no-q" => "the same without a quarantine",
