@@ -462,6 +462,16 @@ pub(crate) fn collect(core: &HeapCore) -> usize {
 /// let heap = Heap::new();
 /// assert_eq!(squares(4, &heap.local()).as_slice(), [0, 1, 4, 9]);
 /// ```
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// let heap = blockyard::Heap::new();
+/// let local = heap.local();
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(local));
+/// });
+/// ```
 pub struct LocalHeap<'heap> {
     local: NonNull<LocalCore>,
     _borrow: PhantomData<(&'heap Heap, *mut ())>,
