@@ -2,10 +2,13 @@
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use super::heavy_classes::HeavyClasses;
 use super::local_table::LocalTable;
 use super::pool::Pool;
+use super::purger::Purger;
 use super::reader_gate::ReaderGate;
 use super::references::References;
 use super::route::{Excess, OnLimit};
@@ -49,6 +52,8 @@ pub(crate) struct HeapCore {
     /// The next heap that nobody needs, in the list of those.
     pub(super) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
+    /// The thread that gives memory back, if there is one.
+    pub(super) purger: Mutex<Option<Purger>>,
     pub(crate) heavy: HeavyClasses,
 }
 
@@ -105,6 +110,7 @@ impl HeapCore {
             references: References::new(),
             next_dead: AtomicPtr::new(ptr::null_mut()),
             excess: Excess::new(),
+            purger: Mutex::new(None),
             heavy: HeavyClasses::new(),
         }
     }
@@ -209,6 +215,28 @@ impl HeapCore {
     pub(crate) fn empty_orphans(&self, limit: usize) {
         // SAFETY: (I7) leased.
         lease_orphans(self, limit, |local| unsafe { local.retire() });
+    }
+
+    pub(super) fn purge_delay(&self) -> Duration {
+        Duration::from_millis(self.settings.purge_delay_ms.max(1))
+    }
+
+    /// Starts the thread that gives memory back, unless it runs.
+    ///
+    /// # Safety
+    /// The heap lives until [`stop_purger`](Self::stop_purger) was called, or for ever.
+    pub(crate) unsafe fn start_purger(&self) -> std::io::Result<()> {
+        let mut purger = self.purger.lock().unwrap_or_else(PoisonError::into_inner);
+        if purger.is_none() {
+            // SAFETY: passed on.
+            *purger = Some(unsafe { Purger::start(self)? });
+        }
+        Ok(())
+    }
+
+    /// Stops that thread, and waits for its end.
+    pub(super) fn stop_purger(&self) {
+        drop(self.purger.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Runs `f` on every segment; none of them is unmapped meanwhile.

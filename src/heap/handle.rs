@@ -415,6 +415,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        self.core().stop_purger();
         if self.core().was_routed() {
             // SAFETY: this is the handle.
             return unsafe { abandon(self.core) };

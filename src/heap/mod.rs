@@ -10,6 +10,7 @@ mod handle;
 mod heavy_classes;
 mod local_table;
 mod pool;
+mod purger;
 mod reader_gate;
 mod references;
 mod route;

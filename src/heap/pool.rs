@@ -504,6 +504,20 @@ impl HeapCore {
         self.ticks.load(Ordering::Relaxed)
     }
 
+    /// A visit by the thread that is there for it: it stalls nobody, and leaves nothing for later.
+    pub(super) fn visit_as_purger(&self, orphans: usize) {
+        self.empty_orphans(orphans);
+        let mut pool = self.pool.lock();
+        pool.tick(self, now_ms());
+        while !pool.doomed.is_null() {
+            let batch = pool.batch;
+            self.purge(pool, batch);
+            pool = self.pool.lock();
+        }
+        // Idle mappings, and segments that a reader was looking at.
+        self.purge(pool, PURGE_BATCH);
+    }
+
     /// The work of a visit, and the larger share of it that falls to the visit that comes on a tick.
     fn after_tick<'a>(&'a self, pool: MutexGuard<'a, Pool>, ticked: bool) {
         let batch = if ticked { pool.batch.max(PURGE_BATCH * TICK_BATCHES) } else { pool.batch };

@@ -173,6 +173,35 @@ fn nobody_needs_to_collect() {
     }
 }
 
+/// With a purge thread, nobody has to do anything.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_program_gives_memory_back() {
+    use std::time::Duration;
+
+    let _alone = alone();
+    let builder = Heap::builder().purge_delay(Duration::from_millis(1)).purge_thread();
+    let heap = builder.build().expect("memory and a thread");
+    let before = resident();
+    let threads = || std::fs::read_dir("/proc/self/task").expect("Linux").count();
+    let with_purger = threads();
+    let fill = || {
+        let many: Vec<_> = (0..20_000).map(|n| filled(&heap, 1000 + n % 1000)).collect();
+        let big = filled(&heap, 8 * MIB);
+        assert!(resident() >= before + 32 * MIB);
+        drop((many, big));
+    };
+    thread::scope(|scope| scope.spawn(fill).join().expect("memory"));
+    let mut waits = 0;
+    while resident() > before + 4 * MIB {
+        thread::sleep(Duration::from_millis(1));
+        waits += 1;
+        assert!(waits < 20_000, "memory is never given back: {}", heap.stats());
+    }
+    drop(heap);
+    assert_eq!(threads(), with_purger - 1);
+}
+
 /// Who allocates a little looks at the clock for everybody, and gives up what it does not use itself.
 #[cfg(target_os = "linux")]
 #[test]
