@@ -63,15 +63,21 @@ pub(crate) const OVERFLOW_LISTS: usize = 4;
 #[cfg(loom)]
 pub(crate) const OVERFLOW_LISTS: usize = 1;
 
-/// Free chunks purged in one visit of the slow path at most: 1 MiB, so that giving memory back
-/// never stalls one allocation for long.
+/// Free chunks purged in one visit of the slow path: 1 MiB, so that giving memory back never stalls one
+/// allocation for long; more where much is doomed.
 pub(crate) const PURGE_BATCH: u32 = 16;
 
 /// Such batches that the visit on a tick of the purge clock does: 4 MiB once per delay.
 pub(crate) const TICK_BATCHES: u32 = 4;
 
+/// Visits in a purge delay where threads allocate and need no chunks: each purges its part of what is
+/// doomed, so that giving back much is no stall of its own.
+pub(crate) const VISITS_PER_TICK: u32 = 8;
+/// Misses of the block cache from one look at the purge clock to the next.
+pub(crate) const MISSES_PER_LOOK: u8 = 32;
+
 /// How long free memory stays resident by default, in milliseconds.
-pub(crate) const PURGE_DELAY_MS: u64 = 500;
+pub(crate) const PURGE_DELAY_MS: u64 = 400;
 
 /// Bytes that a heap has in use when it starts to ask for huge pages for its segments. Chunks in use are
 /// address space, of which a page is resident where a block was carved; in a small heap many are nearly

@@ -47,6 +47,25 @@ impl Global {
         collect(&GLOBAL)
     }
 
+    /// Starts a thread that gives memory back once per purge delay (400 ms), in an idle program too; see
+    /// [`HeapBuilder::purge_thread`](crate::HeapBuilder::purge_thread). It runs as long as the program; further
+    /// calls change nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not start a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// blockyard::Global.start_purge_thread()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn start_purge_thread(&self) -> std::io::Result<()> {
+        // SAFETY: the heap lives for ever.
+        unsafe { GLOBAL.start_purger() }
+    }
+
     /// Every chunk and about how full it is: see [`Heap::chunks`](crate::Heap::chunks).
     ///
     /// # Examples

@@ -6,6 +6,8 @@
 
 #[cfg(not(loom))]
 mod imp {
+    #[cfg(feature = "allocator-api2-02")]
+    pub(crate) use core::sync::atomic::AtomicIsize;
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
     pub(crate) use crossbeam_queue::ArrayQueue;
 
@@ -33,7 +35,7 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicUsize, Ordering, fence};
 
     /// The contract of crossbeam's `ArrayQueue` (bounded, refuses when full, never loses), under
     /// a lock: crossbeam-queue cannot be built on loom's atomics.

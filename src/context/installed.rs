@@ -8,6 +8,13 @@ use super::frame::{Frame, Served};
 use super::slots::{self, Guard};
 
 /// An allocator that is current until this guard is dropped; see [`install`].
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// let guard = blockyard::context::install(blockyard::Global);
+/// std::thread::spawn(move || drop(guard));
+/// ```
 #[must_use = "the allocator is installed until the guard is dropped, which is now"]
 pub struct Installed(Option<Rc<Guard>>);
 

@@ -63,8 +63,10 @@ pub(super) unsafe fn overwritten(block: NonNull<u8>, layout: Layout) -> Option<u
     }
 }
 
-static CANARY_WORD: word::Bytes = [CANARY_BYTE; CANARY];
-static POISON_WORD: word::Bytes = [POISON_BYTE; CANARY];
+// Constants, so that the program has them at hand; in a library of ours they would be looked up first.
+const CANARY_WORD: word::Bytes = word::Bytes([CANARY_BYTE; CANARY]);
+const POISON_WORD: word::Bytes = word::Bytes([POISON_BYTE; CANARY]);
+const NOTHING: word::Bytes = word::Bytes([0; CANARY]);
 const _: () = assert!(size_of::<word::Bytes>() == CANARY);
 
 /// 16 bytes at once: in one instruction where the compiler would make two of it.
@@ -76,7 +78,8 @@ mod word {
     };
     use core::ptr::NonNull;
 
-    pub(super) type Bytes = [u8; 16];
+    #[repr(C, align(16))]
+    pub(super) struct Bytes(pub(super) [u8; 16]);
     pub(super) type Word = __m128i;
 
     /// # Safety
@@ -96,7 +99,13 @@ mod word {
     #[inline(always)]
     pub(super) fn of(bytes: &'static Bytes) -> Word {
         // SAFETY: 16 bytes.
-        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+        unsafe { _mm_loadu_si128(bytes.0.as_ptr().cast()) }
+    }
+    /// As [`of`], but the compiler does not know what they are.
+    #[inline(always)]
+    pub(super) fn hidden(bytes: &'static Bytes) -> Word {
+        // SAFETY: 16 bytes, aligned as such.
+        unsafe { core::ptr::from_ref(bytes).cast::<Word>().read_volatile() }
     }
     /// The bits in which `a` differs from `b`, and those of `others`.
     #[inline(always)]
@@ -115,7 +124,8 @@ mod word {
 mod word {
     use core::ptr::NonNull;
 
-    pub(super) type Bytes = [u8; 16];
+    #[repr(C, align(16))]
+    pub(super) struct Bytes(pub(super) [u8; 16]);
     pub(super) type Word = u128;
 
     /// # Safety
@@ -131,7 +141,10 @@ mod word {
         unsafe { at.cast::<Word>().write_unaligned(word) }
     }
     pub(super) const fn of(bytes: &'static Bytes) -> Word {
-        Word::from_ne_bytes(*bytes)
+        Word::from_ne_bytes(bytes.0)
+    }
+    pub(super) const fn hidden(bytes: &'static Bytes) -> Word {
+        of(bytes)
     }
     /// The bits in which `a` differs from `b`, and those of `others`.
     pub(super) const fn differs(a: Word, b: Word, others: Word) -> Word {
@@ -164,7 +177,7 @@ pub(super) unsafe fn poison(block: NonNull<u8>, layout: Layout) {
             return;
         }
         // Hidden from the compiler, which would make a call of `memset` of the loop.
-        let poison = word::of(core::hint::black_box(&POISON_WORD));
+        let poison = word::hidden(&POISON_WORD);
         let mut at = 0;
         while at + CANARY < size {
             word::write(block.add(at), poison);
@@ -184,14 +197,14 @@ pub(super) unsafe fn written_after_free(block: NonNull<u8>, layout: Layout) -> O
     let poison = word::of(&POISON_WORD);
     // SAFETY: as the caller promises; initialised by `poison`. The last word overlaps the one before it.
     unsafe {
-        let nothing = word::of(&[0; CANARY]);
+        let nothing = word::of(&NOTHING);
         let mut seen = word::differs(word::read(block.add(size - CANARY)), poison, nothing);
         let mut at = 0;
         while at + CANARY < size {
             seen = word::differs(word::read(block.add(at)), poison, seen);
             at += CANARY;
         }
-        if word::is(seen, &[0; CANARY]) {
+        if word::is(seen, &NOTHING) {
             return None;
         }
         first_written(core::slice::from_raw_parts(block.as_ptr(), size))

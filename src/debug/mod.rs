@@ -51,7 +51,7 @@ const QUARANTINE: usize = 512 << 10;
 ///
 /// # Cost
 ///
-/// A pair of 64 bytes takes 8 to 10 times what a heap alone takes, some 21 ns, and 5 to 7 times without a quarantine
+/// A pair of 64 bytes takes some 9 times what a heap alone takes, and 5 times without a quarantine
 /// (measured on a loaded machine with two cores; see `docs/performance.md`). A thread that frees its
 /// own blocks uses books of its own, without a lock. Who frees another thread's block takes that thread's lock, and its
 /// owner, too, for its next 128 calls. Poisoning, and the look at it when a block leaves the quarantine, go over the
@@ -382,31 +382,29 @@ impl<A> Debug<A> {
             None => self.open_books()?,
         };
         let block = W::take(&self.child, padded, zeroed)?;
-        let made = Made {
-            block,
-            layout,
-            by: trace::this_thread(),
-            way: W::NUMBER,
-            epoch: self.epoch.load(Ordering::Relaxed),
-            is_ours: trace::is_looking_up(),
-        };
         // SAFETY: the child's block for the padded layout, nobody else's; the way is this one's.
         unsafe {
             block::guard(block, layout);
             table.set_release(W::NUMBER, release::<A, W>);
         }
-        if self.settings.frames == 0 && table.insert_quickly(made) {
-            return Some(block);
+        if let Some(by) = trace::this_thread_at_work()
+            && self.settings.frames == 0
+        {
+            let epoch = self.epoch.load(Ordering::Relaxed);
+            let made = Made { block, layout, by: by.get(), way: W::NUMBER, epoch, is_ours: false };
+            if table.insert_quickly(&made) {
+                return Some(block);
+            }
         }
-        self.enter(table, made)
+        self.enter(table, block, layout, W::NUMBER)
     }
 
     /// Enters a block in the books. `None`, and the block is the child's again, when there is no memory for
     /// that.
     #[cold]
     #[inline(never)]
-    fn enter(&self, table: &Table, made: Made<u32>) -> Option<NonNull<u8>> {
-        let Made { block, layout, way, epoch, is_ours, .. } = made;
+    fn enter(&self, table: &Table, block: NonNull<u8>, layout: Layout, way: u8) -> Option<NonNull<u8>> {
+        let (epoch, is_ours) = (self.epoch.load(Ordering::Relaxed), trace::is_looking_up());
         if table.insert(Made { block, layout, by: self.event(), way, epoch, is_ours }) {
             return Some(block);
         }
@@ -423,18 +421,17 @@ impl<A> Debug<A> {
     unsafe fn give<W: Way<A>>(&self, block: NonNull<u8>, layout: Layout) {
         if self.settings.frames == 0
             && let Some(table) = self.books()
+            && let Some(by) = trace::this_thread_at_work()
         {
             let (address, share) = (block.addr().get(), self.settings.quarantine);
             // SAFETY: passed on; what comes back was just taken off the table.
-            match unsafe { table.free_quickly(address, layout, share, trace::this_thread()) } {
-                Some(Quick::Held) => return,
-                Some(Quick::Evicted(gone)) if gone.way == W::NUMBER => {
-                    // SAFETY: (D1) the child's block, which nobody has any more, and came that way.
-                    return unsafe { W::give(&self.child, gone.block, block::padded_before(gone.layout)) };
-                }
-                // SAFETY: as above.
-                Some(Quick::Evicted(gone)) => return unsafe { self.release(table, gone) },
-                Some(Quick::Rest(shard)) => return self.give_rest(table, shard, W::MAY_UNWIND),
+            match unsafe { table.free_quickly(address, layout, W::NUMBER, share, by.get()) } {
+                Some(Quick::Held(false)) => return,
+                Some(Quick::Held(true)) => return self.give_rest::<W>(table),
+                // SAFETY: (D1) the child's block, which nobody has any more, and came that way.
+                Some(Quick::Alike(gone)) => unsafe {
+                    return W::give(&self.child, gone, block::padded_before(layout));
+                },
                 None => {}
             }
         }
@@ -442,12 +439,25 @@ impl<A> Debug<A> {
         unsafe { self.give_slowly(block, layout, W::MAY_UNWIND) }
     }
 
-    #[cold]
+    /// Lets blocks leave the calling thread's quarantine until it has no more than it may.
     #[inline(never)]
-    fn give_rest(&self, table: &Table, shard: u16, may_unwind: bool) {
+    fn give_rest<W: Way<A>>(&self, table: &Table) {
+        let share = self.settings.quarantine;
+        while let Some((gone, has_more)) = table.evict_quickly(share) {
+            if gone.way == W::NUMBER {
+                // SAFETY: (D1) the child's block, just taken off the table, and it came that way.
+                unsafe { W::give(&self.child, gone.block, block::padded_before(gone.layout)) };
+            } else {
+                // SAFETY: just taken off the table.
+                unsafe { self.release(table, gone) };
+            }
+            if !has_more {
+                return;
+            }
+        }
         let mut found = Vec::new_in(Private);
-        self.settle(table, shard, &mut found);
-        self.tell(found, may_unwind);
+        self.settle(table, table.own_number(), &mut found);
+        self.tell(found, W::MAY_UNWIND);
     }
 
     /// [`give`](Self::give), whatever there is to it.

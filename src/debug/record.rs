@@ -42,8 +42,8 @@ pub(super) struct Entry {
     pub(super) next: Option<NonNull<Record>>,
 }
 
-/// From the lowest bits up: the state, the alignment's power of two, the [`Way`](super::child::Way), and whether the
-/// block was allocated for a report, so nobody's leak.
+/// From the lowest bits up: the state, the alignment's power of two, the [`Way`](super::child::Way), whether the
+/// block was allocated for a report, so nobody's leak, and whether there is a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Marks(u32);
 
@@ -57,6 +57,9 @@ impl Marks {
     #[inline(always)]
     const fn with(self, state: State) -> Self {
         Self(self.0 & !0xff | state as u32)
+    }
+    const fn traced(self) -> Self {
+        Self(self.0 | 1 << 25)
     }
     #[inline(always)]
     const fn state(self) -> State {
@@ -131,7 +134,7 @@ pub(super) struct Gone {
 impl Entry {
     /// Writes down what is known of a new block. The record was unused.
     #[inline(always)]
-    pub(super) fn begin(&mut self, made: Made<u32>) {
+    pub(super) fn begin(&mut self, made: &Made<u32>) {
         self.marks = Marks::of(State::Live, made.layout, made.way, made.is_ours);
         self.epoch = made.epoch;
         self.allocating_thread = made.by;
@@ -141,10 +144,25 @@ impl Entry {
 
     pub(super) fn trace(&mut self, trace: Option<Trace>) {
         self.allocated_from = trace;
+        self.mark_traces();
     }
 
     pub(super) fn trace_free(&mut self, trace: Option<Trace>) {
         self.freed_from = trace;
+        self.mark_traces();
+    }
+
+    fn mark_traces(&mut self) {
+        if self.allocated_from.is_some() || self.freed_from.is_some() {
+            self.marks = self.marks.traced();
+        }
+    }
+
+    /// [`end`](Self::end) of a block that [`is_such`](Self::is_such): it has no traces.
+    #[inline(always)]
+    pub(super) fn end_such(&mut self) -> NonNull<u8> {
+        self.marks = self.marks.with(State::Unused);
+        self.block
     }
 
     /// Ends what was begun. The record is unused then.
@@ -187,15 +205,14 @@ impl Entry {
         self.marks = self.marks.with(State::Lost);
     }
 
-    /// Whether a live block for `layout` that begins at `address` has this record.
+    /// Whether a block of the program's for `layout`, which came that way, has this record, and no traces.
     #[inline(always)]
-    pub(super) fn is_live(&self, address: usize, layout: Layout) -> bool {
-        let marks = Marks::of(State::Live, layout, 0, false).0 ^ self.marks.0;
-        marks & 0xffff == 0 && self.address() == address && self.size == layout.size()
+    pub(super) fn is_such(&self, state: State, layout: Layout, way: u8) -> bool {
+        self.marks == Marks::of(state, layout, way, false) && self.size == layout.size()
     }
 
     pub(super) fn is_ours(&self) -> bool {
-        self.marks.0 >> 24 != 0
+        self.marks.0 >> 24 & 1 != 0
     }
 
     #[inline(always)]

@@ -22,6 +22,19 @@ const BITS: u32 = 48;
 struct Leaf([AtomicPtr<Record>; 1 << (LEAF - GRAIN)]);
 struct Branch([AtomicPtr<Leaf>; 1 << (BRANCH - LEAF)]);
 
+/// The leaf that was used last: who uses one address uses others near it.
+pub(super) struct Near {
+    /// The bits of an address that name it.
+    number: usize,
+    leaf: NonNull<Leaf>,
+}
+
+impl Near {
+    pub(super) const fn none() -> Self {
+        Self { number: usize::MAX, leaf: NonNull::dangling() }
+    }
+}
+
 /// Valid as zeroes.
 pub(super) struct Shadow([AtomicPtr<Branch>; 1 << (BITS - BRANCH)]);
 
@@ -70,16 +83,38 @@ impl Shadow {
     /// The word of an address. `None` where none was ever made.
     #[inline(always)]
     fn find(&self, address: usize) -> Option<&AtomicPtr<Record>> {
+        Some(slot(&self.leaf(address)?.0, address, GRAIN))
+    }
+
+    #[inline(always)]
+    fn leaf(&self, address: usize) -> Option<&Leaf> {
         if address >> BITS != 0 {
             return None;
         }
         // SAFETY: (D3) branches and leaves stay as long as the table.
         // ORDER: Acquire, pairs with the Release in `make`.
-        let leaf = unsafe {
+        unsafe {
             let branch = slot(&self.0, address, BRANCH).load(Ordering::Acquire).as_ref()?;
-            slot(&branch.0, address, LEAF).load(Ordering::Acquire).as_ref()?
-        };
-        Some(slot(&leaf.0, address, GRAIN))
+            slot(&branch.0, address, LEAF).load(Ordering::Acquire).as_ref()
+        }
+    }
+
+    /// The word of an address, by way of the leaf used last with this table. `None` where none was ever made.
+    #[inline(always)]
+    pub(super) fn find_near(&self, near: &mut Near, address: usize) -> Option<&AtomicPtr<Record>> {
+        if near.number != address >> LEAF {
+            self.come_near(near, address)?;
+        }
+        // SAFETY: (D3) leaves stay as long as the table.
+        Some(slot(unsafe { &near.leaf.as_ref().0 }, address, GRAIN))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn come_near(&self, near: &mut Near, address: usize) -> Option<()> {
+        near.leaf = NonNull::from(self.leaf(address)?);
+        near.number = address >> LEAF;
+        Some(())
     }
 
     /// The record that a block had which began at `address`, or in the 32 bytes around it: whoever may use the
@@ -102,19 +137,6 @@ impl Shadow {
         // ORDER: Release, pairs with the Acquire in `get`.
         word.store(record.as_ptr(), Ordering::Release);
         Ok(NonNull::new(before))
-    }
-
-    /// Enters the record of an address where there is a word for it, and none in it. False otherwise.
-    #[inline(always)]
-    pub(super) fn set_quickly(&self, address: usize, record: NonNull<Record>) -> bool {
-        match self.find(address) {
-            // ORDER: as in `set`.
-            Some(word) if word.load(Ordering::Relaxed).is_null() => {
-                word.store(record.as_ptr(), Ordering::Release);
-                true
-            }
-            _ => false,
-        }
     }
 
     #[cold]

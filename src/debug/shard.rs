@@ -1,13 +1,14 @@
 //! The blocks that one thread has allocated, and those of them that are freed.
 
 use core::alloc::Layout;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
 
 use super::block;
 use super::private::Private;
 use super::record::{Entry, Gone, Made, Record, State};
 use super::report::{Misuse, Report};
-use super::shadow::Shadow;
+use super::shadow::{Near, Shadow};
 use super::trace::Event;
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 
@@ -27,11 +28,10 @@ pub(super) enum Freed {
 
 /// What became of a block that was freed in the usual way.
 pub(super) enum Quick {
-    Held,
-    /// This one left the quarantine for it.
-    Evicted(Gone),
-    /// Something else has to be done, at this shard: more blocks leave, or one that is not as it should be.
-    Rest(u16),
+    /// It waits in the quarantine, which has more than it may if the oldest block there is of another kind.
+    Held(bool),
+    /// This one left the quarantine for it, for the same layout, and came the same way; or it is the block itself.
+    Alike(NonNull<u8>),
 }
 
 pub(super) struct Shard {
@@ -42,6 +42,7 @@ pub(super) struct Shard {
     last: Option<NonNull<Record>>,
     /// Bytes in it.
     held: usize,
+    near: Near,
     /// (D3) Records stay where they are until the books are closed.
     slabs: Vec<Box<[Record], Private>, Private>,
 }
@@ -63,7 +64,15 @@ fn prefetch<T>(at: NonNull<T>) {
 
 impl Shard {
     pub(super) fn new(number: u16) -> Self {
-        Self { number, unused: None, first: None, last: None, held: 0, slabs: Vec::new_in(Private) }
+        Self {
+            number,
+            unused: None,
+            first: None,
+            last: None,
+            held: 0,
+            near: Near::none(),
+            slabs: Vec::new_in(Private),
+        }
     }
 
     /// # Safety
@@ -112,18 +121,21 @@ impl Shard {
         self.unused = entry.next;
         let Made { block, layout, by, way, epoch, is_ours } = made;
         let (thread, trace) = (by.thread as u32, by.trace);
-        entry.begin(Made { block, layout, by: thread, way, epoch, is_ours });
+        entry.begin(&Made { block, layout, by: thread, way, epoch, is_ours });
         entry.trace(trace);
         Ok(before)
     }
 
     /// [`insert`](Self::insert) where everything is there for it. False otherwise, and nothing has changed.
     #[inline(always)]
-    pub(super) fn insert_quickly(&mut self, shadow: &Shadow, made: Made<u32>) -> bool {
+    pub(super) fn insert_quickly(&mut self, shadow: &Shadow, made: &Made<u32>) -> bool {
         let Some(record) = self.unused else { return false };
-        if !shadow.set_quickly(made.block.addr().get(), record) {
+        let Some(word) = shadow.find_near(&mut self.near, made.block.addr().get()) else { return false };
+        // ORDER: as in `Shadow::set`.
+        if !word.load(Ordering::Relaxed).is_null() {
             return false;
         }
+        word.store(record.as_ptr(), Ordering::Release);
         // SAFETY: one of ours.
         let entry = unsafe { self.entry(record) };
         self.unused = entry.next;
@@ -167,44 +179,94 @@ impl Shard {
         entry.is_of(address).then(|| f(entry))
     }
 
-    /// Frees the block at `address` where that is what is usual: nothing is wrong with it, and one block at most
-    /// leaves the quarantine. `None` otherwise, and nothing has changed.
+    /// Frees the block at `address` where that is what is usual: it is of this shard, nothing is wrong with it, it goes the
+    /// way it came, and one block at most leaves the quarantine. `None` otherwise, and nothing has changed.
     ///
     /// # Safety
-    /// One of this shard's records. The caller gives up the block, if there is one.
+    /// The caller gives up the block, if there is one.
     #[inline(always)]
     pub(super) unsafe fn free_quickly(
         &mut self,
         shadow: &Shadow,
-        record: NonNull<Record>,
         address: usize,
         given: Layout,
+        way: u8,
         share: usize,
         by: u32,
     ) -> Option<Quick> {
-        // SAFETY: passed on.
+        let word = shadow.find_near(&mut self.near, address)?;
+        // ORDER: Acquire, pairs with the Release in `Shadow::set`; publishes the record's shard.
+        let record = NonNull::new(word.load(Ordering::Acquire))?;
+        // SAFETY: (D3).
+        if unsafe { record.as_ref() }.shard() != self.number {
+            return None;
+        }
+        // SAFETY: one of ours.
         let entry = unsafe { self.entry(record) };
         let size = block::footprint(given);
-        if !entry.is_live(address, given) {
+        if !entry.is_such(State::Live, given, way) || entry.address() != address {
             return None;
         }
         // SAFETY: (D1), and the caller has given the block up.
         unsafe {
-            if block::overwritten(entry.block, given).is_some() {
+            let block = entry.block;
+            if block::overwritten(block, given).is_some() {
                 return None;
             }
             if size > share {
-                shadow.clear(address, record);
-                return Some(Quick::Evicted(self.take_back(entry, record)));
+                word.store(ptr::null_mut(), Ordering::Relaxed);
+                entry.end_such();
+                self.reuse(entry, record);
+                return Some(Quick::Alike(block));
             }
-            block::poison(entry.block, given);
+            block::poison(block, given);
         }
         entry.hold(by);
+        let before = self.held;
         self.push(entry, record, size);
         if self.held <= share {
-            return Some(Quick::Held);
+            return Some(Quick::Held(false));
         }
-        Some(self.evict_quickly(shadow, share))
+        // The oldest is most often like the one just freed, and what is known of that at compile time is known of it.
+        if let Some(first) = self.first
+            // SAFETY: one of ours.
+            && let entry = unsafe { self.entry(first) }
+            && entry.is_such(State::Held, given, way)
+            && let Some(next) = entry.next
+            // SAFETY: (D2) held, hence poisoned.
+            && unsafe { block::written_after_free(entry.block, given) }.is_none()
+        {
+            let block = entry.end_such();
+            self.leave_first(shadow, entry, first, next);
+            self.held = before;
+            return Some(Quick::Alike(block));
+        }
+        Some(Quick::Held(true))
+    }
+
+    /// Takes the oldest block, which has ended, out of the quarantine and out of the books; `next` is the one after it.
+    #[inline(always)]
+    fn leave_first(
+        &mut self,
+        shadow: &Shadow,
+        entry: &mut Entry,
+        record: NonNull<Record>,
+        next: NonNull<Record>,
+    ) {
+        self.first = Some(next);
+        // SAFETY: one of ours.
+        let next = unsafe { self.entry(next) };
+        // It is the next one to be looked at, and its line is here: the call before this one asked for it.
+        prefetch(next.block);
+        if let Some(after) = next.next {
+            prefetch(after);
+        }
+        if let Some(word) = shadow.find_near(&mut self.near, entry.address())
+            && word.load(Ordering::Relaxed) == record.as_ptr()
+        {
+            word.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        self.reuse(entry, record);
     }
 
     #[inline(always)]
@@ -218,44 +280,36 @@ impl Shard {
         self.held += size;
     }
 
-    /// Takes the oldest block out of the quarantine, if that is enough and nothing is wrong with it.
-    #[inline(always)]
-    fn evict_quickly(&mut self, shadow: &Shadow, share: usize) -> Quick {
-        let rest = Quick::Rest(self.number);
-        let Some(record) = self.first else { return rest };
+    /// Takes the oldest block out of the quarantine, if nothing is wrong with it and it is not the only one. Whether there
+    /// are still more than there may be.
+    pub(super) fn evict_quickly(&mut self, shadow: &Shadow, share: usize) -> Option<(Gone, bool)> {
+        let record = self.first?;
         // SAFETY: one of ours.
         let entry = unsafe { self.entry(record) };
-        // The only one is the one just freed.
-        let Some(next) = entry.next else { return rest };
+        let next = entry.next?;
         let layout = entry.layout();
         // SAFETY: (D2) held, hence poisoned.
         if entry.state() != State::Held || unsafe { block::written_after_free(entry.block, layout) }.is_some()
         {
-            return rest;
+            return None;
         }
-        let held = self.held - block::footprint(layout);
-        if held > share {
-            return rest;
-        }
-        self.first = Some(next);
-        self.held = held;
-        // SAFETY: one of ours.
-        let next = unsafe { self.entry(next) };
-        // It is the next one to be looked at, and its line is here: the call before this one asked for it.
-        prefetch(next.block);
-        if let Some(after) = next.next {
-            prefetch(after);
-        }
-        shadow.clear(entry.address(), record);
-        Quick::Evicted(self.take_back(entry, record))
+        self.held -= block::footprint(layout);
+        let gone = entry.end();
+        self.leave_first(shadow, entry, record, next);
+        Some((gone, self.held > share))
     }
 
     #[inline(always)]
     fn take_back(&mut self, entry: &mut Entry, record: NonNull<Record>) -> Gone {
         let gone = entry.end();
+        self.reuse(entry, record);
+        gone
+    }
+
+    #[inline(always)]
+    fn reuse(&mut self, entry: &mut Entry, record: NonNull<Record>) {
         entry.next = self.unused;
         self.unused = Some(record);
-        gone
     }
 
     /// Frees the block at `address`, into the quarantine if `share` bytes of that suffice; one block leaves

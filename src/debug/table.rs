@@ -54,6 +54,11 @@ impl Table {
         }
     }
 
+    /// The number of the calling thread's shard.
+    pub(super) fn own_number(&self) -> u16 {
+        own_number() as u16
+    }
+
     /// Says how blocks that come by a way go back.
     ///
     /// # Safety
@@ -134,7 +139,7 @@ impl Table {
     /// [`insert`](Self::insert) of a block without a trace where that takes no more than a few instructions.
     /// False otherwise, and nothing has changed.
     #[inline(always)]
-    pub(super) fn insert_quickly(&self, made: Made<u32>) -> bool {
+    pub(super) fn insert_quickly(&self, made: &Made<u32>) -> bool {
         let Some(own) = thread_index() else { return false };
         if own >= COMMON {
             return false;
@@ -156,22 +161,29 @@ impl Table {
         &self,
         address: usize,
         given: Layout,
+        way: u8,
         share: usize,
         by: u32,
     ) -> Option<Quick> {
-        let record = self.shadow.get(address)?;
-        // SAFETY: (D3).
-        let number = usize::from(unsafe { record.as_ref() }.shard());
-        if thread_index()? != number || number >= COMMON {
+        let own = thread_index()?;
+        if own >= COMMON {
             return None;
         }
-        let shard = self.shard(number)?;
+        let shard = self.shard(own)?;
         // SAFETY: (B1) the number is this thread's, until it ends. The rest is passed on.
         unsafe {
             shard
                 .own_at_once()?
-                .with(|shard| shard.free_quickly(&self.shadow, record, address, given, share, by))
+                .with(|shard| shard.free_quickly(&self.shadow, address, given, way, share, by))
         }
+    }
+
+    /// Takes the oldest block out of the calling thread's quarantine, where that is what is usual. Whether there are still
+    /// more than there may be. `None` otherwise, and nothing has changed.
+    pub(super) fn evict_quickly(&self, share: usize) -> Option<(Gone, bool)> {
+        let own = thread_index().filter(|&own| own < COMMON)?;
+        // SAFETY: (B1) the number is this thread's, until it ends.
+        unsafe { self.shard(own)?.own_at_once()?.with(|shard| shard.evict_quickly(&self.shadow, share)) }
     }
 
     /// The child took a block back without us.

@@ -2,13 +2,14 @@
 
 use core::cell::Cell;
 use core::fmt;
+use core::num::NonZero;
 
 use super::private::Private;
 use crate::allocator_api2::{boxed::Box, vec::Vec};
 use crate::threads::os_thread_id;
 
 thread_local! {
-    /// This thread's number, 0 when it has not been asked for yet.
+    /// This thread's number; 0 when it has not been asked for yet, or names are being looked up.
     static THREAD: Cell<u32> = const { Cell::new(0) };
     /// Names of functions are being looked up: what is allocated for that is ours.
     static LOOKING_UP: Cell<bool> = const { Cell::new(false) };
@@ -20,8 +21,13 @@ pub(super) fn is_looking_up() -> bool {
     LOOKING_UP.get()
 }
 
-/// This thread's number in the operating system.
+/// This thread's number in the operating system, where that is known and what the thread does is the program's.
 #[inline(always)]
+pub(super) fn this_thread_at_work() -> Option<NonZero<u32>> {
+    NonZero::new(THREAD.get())
+}
+
+/// This thread's number in the operating system.
 pub(super) fn this_thread() -> u32 {
     match THREAD.get() {
         0 => ask_for_thread(),
@@ -32,8 +38,11 @@ pub(super) fn this_thread() -> u32 {
 #[cold]
 #[inline(never)]
 fn ask_for_thread() -> u32 {
-    THREAD.set(os_thread_id() as u32);
-    THREAD.get()
+    let thread = os_thread_id() as u32;
+    if !is_looking_up() {
+        THREAD.set(thread);
+    }
+    thread
 }
 
 /// Something that happened to a block: which thread did it, and from where.
@@ -121,6 +130,7 @@ fn looking_up<R>(f: impl FnOnce() -> R) -> R {
         }
     }
     let _before = Before(LOOKING_UP.replace(true));
+    THREAD.set(0);
     f()
 }
 

@@ -1,12 +1,15 @@
 //! The shared part of a heap.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use super::hardening::{Keys, Level};
 use super::heavy_classes::HeavyClasses;
 use super::local_table::LocalTable;
 use super::pool::Pool;
+use super::purger::Purger;
 use super::reader_gate::ReaderGate;
 use super::references::References;
 use super::route::{Excess, OnLimit};
@@ -38,6 +41,10 @@ pub(crate) struct HeapCore {
     pub(super) clean_is_zero: AtomicBool,
     /// Purging has an effect.
     pub(super) can_purge: AtomicBool,
+    /// When the pool was visited last, in milliseconds of the purge clock.
+    pub(super) last_visit: AtomicU64,
+    /// Ticks of the purge clock so far; wraps.
+    pub(super) ticks: AtomicU32,
     /// A tick of the purge clock has somebody look at orphans just now.
     pub(super) emptying: AtomicBool,
     /// `Global`'s allocations were routed here, so blocks may outlive the handle.
@@ -46,6 +53,8 @@ pub(crate) struct HeapCore {
     /// The next heap that nobody needs, in the list of those.
     pub(super) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
+    /// The thread that gives memory back, if there is one.
+    pub(super) purger: Mutex<Option<Purger>>,
     pub(crate) heavy: HeavyClasses,
     pub(super) keys: Keys,
 }
@@ -98,11 +107,14 @@ impl HeapCore {
             given_back: AtomicU64::new(0),
             clean_is_zero: AtomicBool::new(zeroed),
             can_purge: AtomicBool::new(true),
+            last_visit: AtomicU64::new(0),
+            ticks: AtomicU32::new(0),
             emptying: AtomicBool::new(false),
             routed: AtomicBool::new(false),
             references: References::new(),
             next_dead: AtomicPtr::new(ptr::null_mut()),
             excess: Excess::new(),
+            purger: Mutex::new(None),
             heavy: HeavyClasses::new(),
             keys: Keys::new(),
         }
@@ -208,6 +220,28 @@ impl HeapCore {
     pub(crate) fn empty_orphans(&self, limit: usize) {
         // SAFETY: (I7) leased.
         lease_orphans(self, limit, |local| unsafe { local.retire() });
+    }
+
+    pub(super) fn purge_delay(&self) -> Duration {
+        Duration::from_millis(self.settings.purge_delay_ms.max(1))
+    }
+
+    /// Starts the thread that gives memory back, unless it runs.
+    ///
+    /// # Safety
+    /// The heap lives until [`stop_purger`](Self::stop_purger) was called, or for ever.
+    pub(crate) unsafe fn start_purger(&self) -> std::io::Result<()> {
+        let mut purger = self.purger.lock().unwrap_or_else(PoisonError::into_inner);
+        if purger.is_none() {
+            // SAFETY: passed on.
+            *purger = Some(unsafe { Purger::start(self)? });
+        }
+        Ok(())
+    }
+
+    /// Stops that thread, and waits for its end.
+    pub(super) fn stop_purger(&self) {
+        drop(self.purger.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Runs `f` on every segment; none of them is unmapped meanwhile.

@@ -416,6 +416,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        self.core().stop_purger();
         if self.core().was_routed() {
             // SAFETY: this is the handle.
             return unsafe { abandon(self.core) };
@@ -462,6 +463,16 @@ pub(crate) fn collect(core: &HeapCore) -> usize {
 ///
 /// let heap = Heap::new();
 /// assert_eq!(squares(4, &heap.local()).as_slice(), [0, 1, 4, 9]);
+/// ```
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// let heap = blockyard::Heap::new();
+/// let local = heap.local();
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(local));
+/// });
 /// ```
 pub struct LocalHeap<'heap> {
     local: NonNull<LocalCore>,

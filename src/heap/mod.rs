@@ -12,6 +12,7 @@ mod heavy_classes;
 mod local_table;
 mod misuse;
 mod pool;
+mod purger;
 mod reader_gate;
 mod references;
 mod route;

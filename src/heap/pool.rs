@@ -14,7 +14,7 @@ use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
     CHUNK_SIZE, CHUNKS_PER_SEGMENT, HUGE_PAGE, HUGE_PAGES_FROM, LEASES_BEFORE_RESERVE, MARKS_OFFSET,
-    PAGE_SIZE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES,
+    PAGE_SIZE, PURGE_BATCH, SEGMENT_SIZE, TICK_BATCHES, VISITS_PER_TICK,
 };
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::segment::{Kind, PoolLinks, Segment};
@@ -63,6 +63,8 @@ pub(crate) struct Pool {
     doomed: *mut Segment,
     last_tick: u64,
     last_give: u64,
+    /// Chunks that a visit purges, so that the doomed are gone after some.
+    batch: u32,
     /// Unlinked segments that a reader may still be looking at.
     aside: *mut Segment,
     /// Memory for records.
@@ -112,6 +114,7 @@ impl Pool {
             doomed: ptr::null_mut(),
             last_tick: 0,
             last_give: 0,
+            batch: PURGE_BATCH,
             aside: ptr::null_mut(),
             metadata: ptr::null_mut(),
             metadata_left: 0,
@@ -372,6 +375,7 @@ impl Pool {
             return false;
         }
         self.last_tick = now;
+        heap.ticks.fetch_add(1, Ordering::Relaxed);
         let quiet = now.saturating_sub(self.last_give) >= delay;
         self.age(quiet);
         true
@@ -379,6 +383,7 @@ impl Pool {
 
     /// Moves every free chunk one age on, or straight to its doom.
     fn age(&mut self, all: bool) {
+        let mut doomed = 0;
         for segment in self.iter() {
             // SAFETY: (I5) under the lock.
             let free = &mut unsafe { links(segment) }.free;
@@ -386,10 +391,12 @@ impl Pool {
             free.old = if all { 0 } else { free.young };
             free.young = 0;
             if free.doomed != 0 {
+                doomed += free.doomed.count_ones();
                 // SAFETY: (I5) under the lock.
                 unsafe { self.list_doomed(segment) };
             }
         }
+        self.batch = doomed.div_ceil(VISITS_PER_TICK).max(PURGE_BATCH);
     }
 
     unsafe fn list_doomed(&mut self, segment: *mut Segment) {
@@ -499,13 +506,40 @@ impl HeapCore {
 
     /// Runs the purge clock, as every visit to the pool does.
     pub(super) fn visit<'a>(&'a self, mut pool: MutexGuard<'a, Pool>) {
-        let ticked = pool.tick(self, now_ms());
+        let now = now_ms();
+        self.last_visit.store(now, Ordering::Relaxed);
+        let ticked = pool.tick(self, now);
         self.after_tick(pool, ticked);
+    }
+
+    /// A visit for its own sake, if there was none lately: what threads that need no chunks pay so that
+    /// what others have freed goes back. Tells how many ticks of the purge clock there were.
+    pub(crate) fn visit_if_due(&self) -> u32 {
+        let pause = self.settings.purge_delay_ms / u64::from(VISITS_PER_TICK);
+        if now_ms().saturating_sub(self.last_visit.load(Ordering::Relaxed)) > pause {
+            self.visit(self.pool.lock());
+        }
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// A visit by the thread that is there for it: it stalls nobody, and leaves nothing for later.
+    pub(super) fn visit_as_purger(&self, orphans: usize) {
+        self.empty_orphans(orphans);
+        let mut pool = self.pool.lock();
+        pool.tick(self, now_ms());
+        while !pool.doomed.is_null() {
+            let batch = pool.batch;
+            self.purge(pool, batch);
+            pool = self.pool.lock();
+        }
+        // Idle mappings, and segments that a reader was looking at.
+        self.purge(pool, PURGE_BATCH);
     }
 
     /// The work of a visit, and the larger share of it that falls to the visit that comes on a tick.
     fn after_tick<'a>(&'a self, pool: MutexGuard<'a, Pool>, ticked: bool) {
-        self.purge(pool, if ticked { PURGE_BATCH * TICK_BATCHES } else { PURGE_BATCH });
+        let batch = if ticked { pool.batch.max(PURGE_BATCH * TICK_BATCHES) } else { pool.batch };
+        self.purge(pool, batch);
         // What was sent to threads that have ended. Their chunks come to the pool, and may find that it
         // is time again: one level of that is enough.
         if ticked && !self.emptying.swap(true, Ordering::Relaxed) {

@@ -18,9 +18,22 @@ pub(super) trait Around {
     fn child(&self) -> &Self::Child;
     fn on_allocate(&self, layout: Layout, ask: impl FnOnce() -> Answer) -> Answer;
     fn on_grow(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer) -> Answer;
-    fn on_shrink(&self, block: NonNull<u8>, old: Layout, new: Layout, ask: impl FnOnce() -> Answer)
-    -> Answer;
-    fn on_free(&self, block: NonNull<u8>, layout: Layout, free: impl FnOnce());
+    /// Nothing besides.
+    #[inline]
+    fn on_shrink(
+        &self,
+        _block: NonNull<u8>,
+        _old: Layout,
+        _new: Layout,
+        ask: impl FnOnce() -> Answer,
+    ) -> Answer {
+        ask()
+    }
+    /// Nothing besides.
+    #[inline]
+    fn on_free(&self, _block: NonNull<u8>, _layout: Layout, free: impl FnOnce()) {
+        free();
+    }
 }
 
 /// The block, as long as was asked for.
@@ -37,6 +50,8 @@ pub(super) fn empty(layout: Layout) -> NonNull<[u8]> {
 }
 
 /// `implement_around!([generics] type)`: the traits for `type`, through [`Around`].
+///
+/// Closures take what they need with them: borrowed, a layout would be written to memory on every call.
 macro_rules! implement_around {
     ([$($generics:tt)*] $type:ty) => {
         // SAFETY: blocks are the child's, which lives as long as this value and may be moved with it; hooks
@@ -44,35 +59,35 @@ macro_rules! implement_around {
         unsafe impl<$($generics)*> $crate::allocator_api2::alloc::Allocator for $type {
             #[inline]
             fn allocate(&self, layout: Layout) -> Answer {
-                let block = self.on_allocate(layout, || self.child().allocate(layout))?;
+                let block = self.on_allocate(layout, move || self.child().allocate(layout))?;
                 Ok($crate::layers::around::exactly(block, layout))
             }
             #[inline]
             fn allocate_zeroed(&self, layout: Layout) -> Answer {
-                let block = self.on_allocate(layout, || self.child().allocate_zeroed(layout))?;
+                let block = self.on_allocate(layout, move || self.child().allocate_zeroed(layout))?;
                 Ok($crate::layers::around::exactly(block, layout))
             }
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 // SAFETY: passed on.
-                self.on_free(block, layout, || unsafe { self.child().deallocate(block, layout) });
+                self.on_free(block, layout, move || unsafe { self.child().deallocate(block, layout) });
             }
             #[inline]
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: passed on.
-                let block = self.on_grow(block, old, new, || unsafe { self.child().grow(block, old, new) })?;
+                let block = self.on_grow(block, old, new, move || unsafe { self.child().grow(block, old, new) })?;
                 Ok($crate::layers::around::exactly(block, new))
             }
             #[inline]
             unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: passed on.
-                let block = self.on_grow(block, old, new, || unsafe { self.child().grow_zeroed(block, old, new) })?;
+                let block = self.on_grow(block, old, new, move || unsafe { self.child().grow_zeroed(block, old, new) })?;
                 Ok($crate::layers::around::exactly(block, new))
             }
             #[inline]
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: passed on.
-                let block = self.on_shrink(block, old, new, || unsafe { self.child().shrink(block, old, new) })?;
+                let block = self.on_shrink(block, old, new, move || unsafe { self.child().shrink(block, old, new) })?;
                 Ok($crate::layers::around::exactly(block, new))
             }
         }

@@ -218,19 +218,5 @@ impl<A: Allocator> Around for Failing<A> {
     ) -> Answer {
         self.on_request(new, ask)
     }
-    #[inline]
-    fn on_shrink(
-        &self,
-        _block: NonNull<u8>,
-        _old: Layout,
-        _new: Layout,
-        ask: impl FnOnce() -> Answer,
-    ) -> Answer {
-        ask()
-    }
-    #[inline]
-    fn on_free(&self, _block: NonNull<u8>, _layout: Layout, free: impl FnOnce()) {
-        free();
-    }
 }
 implement_around!([A: Allocator] Failing<A>);

@@ -33,6 +33,7 @@ pub(crate) use self::hardened::{Hardened, untagged};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
 pub(crate) use self::slow::chunk_of;
+use crate::config::MISSES_PER_LOOK;
 use crate::heap::HeapCore;
 use crate::raw::arrivals::ArrivalList;
 use crate::raw::chunk::{Chunk, EMPTY};
@@ -132,6 +133,10 @@ pub(crate) struct LocalCore {
     chunks: ChunkCache,
     /// Which class takes most fresh chunks, and by how many more than others, and than become empty.
     growing: Cell<(u8, u8)>,
+    /// Misses of the block cache before the next look at the purge clock.
+    until_look: Cell<u8>,
+    /// The tick of the purge clock that was seen last.
+    seen_tick: Cell<u32>,
     outbox: Outbox,
     /// What chunks that are no longer ours counted.
     totals: [Totals; ROWS],
@@ -187,6 +192,8 @@ impl LocalCore {
             available: [const { ChunkList::new() }; CLASSES],
             chunks: ChunkCache::new(),
             growing: Cell::new((0, 0)),
+            until_look: Cell::new(MISSES_PER_LOOK),
+            seen_tick: Cell::new(0),
             outbox: Outbox::new(),
             totals: [const { Totals::new() }; ROWS],
             resized: Counter::new(),

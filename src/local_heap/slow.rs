@@ -8,7 +8,9 @@ use super::LocalCore;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
 use super::hardened::tagged;
 use super::outbox::Outbox;
-use crate::config::{CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS};
+use crate::config::{
+    CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, MISSES_PER_LOOK, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS,
+};
 use crate::heap::{HeapCore, Purpose, sign_off, unrouted};
 use crate::raw::chunk::{Chunk, EMPTY, State};
 use crate::raw::free_list::Block;
@@ -57,6 +59,10 @@ impl LocalCore {
     unsafe fn alloc_missed(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
+            // A look calls sources, which may free and allocate here.
+            if self.count_miss() && !self.blocks.is_empty(class) {
+                return self.blocks.alloc(class, size);
+            }
             let current = &*self.current[class].get();
             // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
@@ -76,6 +82,37 @@ impl LocalCore {
                 return self.blocks.alloc(class, size);
             }
             if self.refresh(class) { self.blocks.alloc(class, size) } else { self.alloc_slower(class, size) }
+        }
+    }
+
+    /// Looks at the purge clock once in a while; returns whether it did.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline(always)]
+    pub(super) unsafe fn count_miss(&self) -> bool {
+        let left = self.until_look.get();
+        if left == 0 {
+            // SAFETY: (I7) passed on.
+            unsafe { self.look_at_clock() };
+            return true;
+        }
+        self.until_look.set(left - 1);
+        false
+    }
+
+    /// What a thread does once per tick of the purge clock: nothing that is free for a tick stays here.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[cold]
+    #[inline(never)]
+    unsafe fn look_at_clock(&self) {
+        self.until_look.set(MISSES_PER_LOOK);
+        let tick = self.heap().visit_if_due();
+        if self.seen_tick.replace(tick) != tick {
+            // SAFETY: (I7) passed on.
+            unsafe { self.retire() };
         }
     }
 

@@ -3,7 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p blockyard --lib --release` runs them. Statics cannot be made of
 //! loom's types, so under `cfg(loom)` the library is the parts that share memory between threads: the
 //! return queue, thread records and the orphan list, the reader gate, a routed heap's references, a value with an
-//! owner. What those parts only point to is
+//! owner, a budget. What those parts only point to is
 //! opaque here.
 
 #[path = "../heap/reader_gate.rs"]
@@ -18,6 +18,8 @@ mod afterlife;
 mod arrivals;
 #[cfg(test)]
 mod bias;
+#[cfg(test)]
+mod budget;
 #[cfg(test)]
 mod exit;
 #[cfg(test)]

@@ -28,6 +28,18 @@ use super::{error, layout_of};
 /// drop(names);
 /// assert_eq!(pool.live(), 0);
 /// ```
+///
+/// It goes to another thread where its value may:
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+///
+/// let pool = blockyard::Pool::new();
+/// let number = pool.alloc(Rc::new(1));
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(number));
+/// });
+/// ```
 pub struct PoolBox<'p, T> {
     /// (P1) A block of the pool for a `T`, initialised, and this box's alone.
     value: NonNull<T>,

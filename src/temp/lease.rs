@@ -38,6 +38,13 @@ const SMALL: usize = 1 << 20;
 /// drop(lease);
 /// *number += 1;
 /// ```
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// let lease = blockyard::temp::Lease::new();
+/// std::thread::spawn(move || drop(lease));
+/// ```
 pub struct Lease {
     node: ManuallyDrop<Box<Node>>,
     /// The arena goes back to the thread that it is from.

@@ -2,6 +2,8 @@
 
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
+#[cfg(feature = "allocator-api2-02")]
+use core::sync::atomic::Ordering;
 
 use super::orphans::OrphanList;
 use super::record::{ThreadRecord, ThreadState};
@@ -23,6 +25,9 @@ pub(crate) struct Binding {
     /// The heap used last through `&Heap`, by number, and this thread's local heap in it.
     pub(crate) heap_id: Cell<u64>,
     pub(crate) heap_local: Cell<*const LocalCore>,
+    /// The record's lines, or the static closed ones.
+    #[cfg(feature = "allocator-api2-02")]
+    pub(super) lines: Cell<*const super::meter::Lines>,
     /// The thread's destructors have reached ours: it holds no record and gets none.
     exited: Cell<bool>,
 }
@@ -38,6 +43,8 @@ thread_local! {
             own_blocks: Cell::new(EMPTY_CACHE.as_ptr()),
             heap_id: Cell::new(0),
             heap_local: Cell::new(ptr::null()),
+            #[cfg(feature = "allocator-api2-02")]
+            lines: Cell::new(&raw const super::meter::NO_LINES),
             exited: Cell::new(false),
         }
     };
@@ -119,6 +126,8 @@ impl Binding {
         self.own_blocks.set(EMPTY_CACHE.as_ptr());
         self.heap_id.set(0);
         self.heap_local.set(ptr::null());
+        #[cfg(feature = "allocator-api2-02")]
+        self.lines.set(&raw const super::meter::NO_LINES);
     }
 
     /// This thread's record, if it has one.
@@ -145,6 +154,9 @@ impl Binding {
         unsafe { (*record).set_os_id(os_thread_id()) };
         // From here on this thread can allocate, which arming the destructor may do on some systems.
         self.record.set(record);
+        #[cfg(feature = "allocator-api2-02")]
+        // SAFETY: (I7) just obtained.
+        self.lines.set(super::meter::lines_of(unsafe { &*record }));
         if SENTINEL.try_with(|_| ()).is_err() {
             self.forget();
             self.exited.set(true);
@@ -202,6 +214,15 @@ pub(crate) struct Records {
 // SAFETY: the pointers in it lead to records and memory for records, which live for ever and are
 // reached under the lock.
 unsafe impl Send for Records {}
+
+/// Every record there is.
+#[cfg(feature = "allocator-api2-02")]
+pub(super) fn records() -> impl Iterator<Item = &'static ThreadRecord> {
+    let newest = RECORDS.lock().newest;
+    // SAFETY: (I7) records are never freed, and those that are linked have been made.
+    let next = |record: *const ThreadRecord| unsafe { record.as_ref() };
+    core::iter::successors(next(newest), move |record| next(record.older.load(Ordering::Relaxed)))
+}
 
 /// Bytes of one region: some 340 records.
 const REGION: usize = 64 << 10;

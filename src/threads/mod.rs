@@ -8,6 +8,12 @@
 mod bias;
 #[cfg(not(loom))]
 mod binding;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod budget;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+mod line;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+mod meter;
 mod orphans;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]
 mod per_thread;
@@ -28,6 +34,14 @@ pub(crate) use binding::{
     Binding, Lease, UNBOUND, binding, current_blocks, current_heap, current_record, last_handle_dropped,
     lease_nudged, lease_orphans, own_blocks,
 };
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use budget::Budget;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use budget::Charge;
+#[cfg(any(feature = "allocator-api2-02", loom))]
+pub(crate) use line::Line;
+#[cfg(all(feature = "allocator-api2-02", not(loom)))]
+pub(crate) use meter::Meter;
 #[cfg(loom)]
 pub(crate) use orphans::OrphanList;
 #[cfg(all(feature = "allocator-api2-02", not(loom)))]

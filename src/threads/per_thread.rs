@@ -28,13 +28,19 @@ impl<T: Default> PerThread<T> {
     /// or the thread is about to be gone.
     #[inline(always)]
     pub(crate) fn own(&self) -> Option<&T> {
+        self.own_or_made(|_| ())
+    }
+
+    /// [`own`](Self::own); `first` is told of the set if it was made just now.
+    #[inline(always)]
+    pub(crate) fn own_or_made(&self, first: impl FnOnce(&T)) -> Option<&T> {
         let index = thread_index()?;
         let slot = self.sets.get(index)?;
         // SAFETY: a set stays until `self` goes. Relaxed: this thread made it, or one before it whose end
         // happens before our start.
         match unsafe { slot.load(Ordering::Relaxed).as_ref() } {
             Some(own) => Some(own),
-            None => make(slot),
+            None => make(slot).inspect(|set| first(set)),
         }
     }
 

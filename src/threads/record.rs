@@ -50,6 +50,9 @@ pub(crate) struct ThreadRecord {
     pub(crate) locals: Lock<*const LocalCore>,
     /// Neighbours among the orphans; under the list's lock.
     pub(super) links: UnsafeCell<Links>,
+    /// The record's lines, once it has some: see `meter`. Made by the holder.
+    #[cfg(all(feature = "allocator-api2-02", not(loom)))]
+    pub(super) lines: AtomicPtr<super::meter::Lines>,
     /// The record made before this one; constant.
     pub(super) older: AtomicPtr<ThreadRecord>,
 }
@@ -74,6 +77,8 @@ impl ThreadRecord {
             signing_off: Cell::new(false),
             locals: Lock::new(ptr::null()),
             links: UnsafeCell::new(Links { next: ptr::null(), prev: ptr::null(), listed: false }),
+            #[cfg(all(feature = "allocator-api2-02", not(loom)))]
+            lines: AtomicPtr::new(ptr::null_mut()),
             older: AtomicPtr::new(older.cast_mut()),
         }
     }

@@ -1,8 +1,10 @@
 //! What other code relies on: which handles may cross threads, and how large they are.
 
+use std::rc::Rc;
+
 use blockyard::allocator_api2::alloc::Allocator;
 use blockyard::source::{FromAlloc, Purged, Source, System};
-use blockyard::{BuildError, Global, Heap, HeapBuilder, HeapStats, LocalHeap, Stats};
+use blockyard::{BuildError, Global, Heap, HeapBuilder, HeapStats, LocalHeap, PoolBox, Stats, context, temp};
 use static_assertions::{
     assert_eq_size, assert_impl_all, assert_not_impl_any, assert_obj_safe, const_assert_eq,
 };
@@ -14,6 +16,13 @@ assert_not_impl_any!(Heap: Clone);
 assert_impl_all!(LocalHeap<'static>: Allocator, Clone, std::fmt::Debug);
 assert_not_impl_any!(LocalHeap<'static>: Send, Sync, Copy);
 assert_not_impl_any!(&'static LocalHeap<'static>: Send, Sync);
+
+assert_not_impl_any!(temp::Lease: Send, Sync);
+assert_not_impl_any!(context::Current: Send, Sync);
+assert_not_impl_any!(context::Temp: Send, Sync);
+assert_not_impl_any!(context::Installed: Send, Sync);
+assert_impl_all!(PoolBox<'static, u8>: Send, Sync);
+assert_not_impl_any!(PoolBox<'static, Rc<u8>>: Send, Sync);
 
 assert_impl_all!(Global: Allocator, std::alloc::GlobalAlloc, Send, Sync, Clone, Copy, Default, Eq, std::fmt::Debug);
 

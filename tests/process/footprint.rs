@@ -173,6 +173,59 @@ fn nobody_needs_to_collect() {
     }
 }
 
+/// With a purge thread, nobody has to do anything.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_program_gives_memory_back() {
+    use std::time::Duration;
+
+    let _alone = alone();
+    let builder = Heap::builder().purge_delay(Duration::from_millis(1)).purge_thread();
+    let heap = builder.build().expect("memory and a thread");
+    let before = resident();
+    let threads = || std::fs::read_dir("/proc/self/task").expect("Linux").count();
+    let with_purger = threads();
+    let fill = || {
+        let many: Vec<_> = (0..20_000).map(|n| filled(&heap, 1000 + n % 1000)).collect();
+        let big = filled(&heap, 8 * MIB);
+        assert!(resident() >= before + 32 * MIB);
+        drop((many, big));
+    };
+    thread::scope(|scope| scope.spawn(fill).join().expect("memory"));
+    let mut waits = 0;
+    while resident() > before + 4 * MIB {
+        thread::sleep(Duration::from_millis(1));
+        waits += 1;
+        assert!(waits < 20_000, "memory is never given back: {}", heap.stats());
+    }
+    drop(heap);
+    assert_eq!(threads(), with_purger - 1);
+}
+
+/// Who allocates a little looks at the clock for everybody, and gives up what it does not use itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_needs_more_than_a_little_work() {
+    use std::time::Duration;
+
+    let _alone = alone();
+    let heap = Heap::builder().purge_delay(Duration::from_millis(1)).build().expect("memory");
+    let before = resident();
+    // A few blocks of every class here, which leave a chunk each, and many that another thread frees.
+    let sizes = || (1..=60).map(|n| n * 1000);
+    drop(sizes().map(|size| filled(&heap, size)).collect::<Vec<_>>());
+    let many: Vec<_> = (0..20_000).map(|n| filled(&heap, 1000 + n % 1000)).collect();
+    thread::scope(|scope| scope.spawn(|| drop(many)).join().expect("it only frees"));
+    assert!(resident() >= before + 24 * MIB);
+    let mut rounds = 0;
+    while resident() > before + 4 * MIB {
+        thread::sleep(Duration::from_millis(1));
+        drop((0..200).map(|_| filled(&heap, 64)).collect::<Vec<_>>());
+        rounds += 1;
+        assert!(rounds < 5000, "memory is never given back: {}", heap.stats());
+    }
+}
+
 /// Records are numbered; a number that large needs a large table in every heap.
 #[test]
 fn there_may_be_very_many_threads() {

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use allocator_api2::alloc::Allocator;
-use blockyard::layers::{Failing, Fallback, Limit, Locked, Segregate, Tracking};
+use blockyard::layers::{Failing, Fallback, Limit, Locked, Segregate, Tagged, Tracking};
 use blockyard::{Debug, Heap, HeapBuilder};
 
 use super::contender::{Contender, ContenderVisitor, Need, Profile, Reach, Role, ThreadAlloc, ThroughTrait};
@@ -51,6 +51,7 @@ stacks! {
     Wiping: "wiping-heap", Ours, Below, |_| keep(guarded(Heap::builder().wipe(true)));
     OfLimit: "Limit", Ours, &'static Limit<Below>, |heap| keep(Limit::new(heap, 1 << 40));
     OfTracking: "Tracking", Ours, &'static Tracking<Below>, |heap| keep(Tracking::new(heap));
+    OfTag: "Tracking-tag", Ours, Tagged<'static, Below>, |heap| keep(Tracking::new(heap)).tag("tag");
     OfTrackingList: "Tracking-list", Ours, &'static Tracking<Below>, |heap| keep(Tracking::with_list(heap));
     OfDebug: "Debug", Ours, &'static Debug<Below>, |heap| keep(Debug::new(heap));
     OfDebugOnly: "Debug-no-q", Ours, &'static Debug<Below>, |heap| keep(Debug::new(heap).quarantine(0));
@@ -77,6 +78,7 @@ pub(crate) fn about(name: &str) -> &'static str {
         "hardened-heap" => "&Heap of a builder with `hardened(true)`",
         "wiping-heap" => "&Heap of a builder with `wipe(true)`",
         "Tracking" => "counts only",
+        "Tracking-tag" => "counts only, under a tag",
         "Tracking-list" => "with the list of live blocks",
         "Debug" => "without traces, with the quarantine that it has by default",
         "Debug-no-q" => "the same without a quarantine",

@@ -9,11 +9,11 @@ use std::iter;
 use std::sync::OnceLock;
 
 use super::TagStats;
-use crate::threads::PerThread;
+use crate::threads::{Line, PerThread};
 
 /// Bytes that a thread counts for itself before all threads' sum is told: what a peak may be off by, per
 /// thread that is at work. Below it a thread's pairs are plain stores.
-const OWN: isize = 64 << 10;
+pub(super) const OWN: isize = 64 << 10;
 
 /// Bytes now, and the most there have been. Relaxed, as nothing else is published by them.
 ///
@@ -36,6 +36,17 @@ pub(super) struct Part {
 impl Part {
     const fn new() -> Self {
         Self { moved: AtomicIsize::new(0), most: AtomicIsize::new(0) }
+    }
+
+    /// How far the thread has moved the sum, and how far it had at most.
+    pub(super) fn get(&self) -> (isize, isize) {
+        (self.moved.load(Relaxed), self.most.load(Relaxed))
+    }
+
+    /// Goes on from there. The owner's.
+    pub(super) fn set(&self, (moved, most): (isize, isize)) {
+        self.moved.store(moved, Relaxed);
+        self.most.store(most, Relaxed);
     }
 }
 
@@ -79,7 +90,7 @@ impl Gauge {
 
     #[cold]
     #[inline(never)]
-    fn tell(&self, moved: isize, most: isize) {
+    pub(super) fn tell(&self, moved: isize, most: isize) {
         let before = self.now.fetch_add(moved as usize, Relaxed);
         // What is freed under another tag than it was allocated with takes a row below zero.
         let peak = (before as isize).saturating_add(most).max(0);
@@ -87,12 +98,12 @@ impl Gauge {
     }
 
     /// Bytes now, and the most there have been.
-    pub(super) fn read<'p>(&self, parts: impl Iterator<Item = &'p Part>) -> (usize, usize) {
+    pub(super) fn read(&self, parts: impl Iterator<Item = (isize, isize)>) -> (usize, usize) {
         let told = self.now.load(Relaxed) as isize;
         let (mut now, mut most) = (told, told);
-        for part in parts {
-            now = now.saturating_add(part.moved.load(Relaxed));
-            most = most.saturating_add(part.most.load(Relaxed));
+        for (part_moved, part_most) in parts {
+            now = now.saturating_add(part_moved);
+            most = most.saturating_add(part_most);
         }
         let now = now.max(0).unsigned_abs();
         (now, self.peak.load(Relaxed).max(most.max(0).unsigned_abs()).max(now))
@@ -204,14 +215,37 @@ impl Tag {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn read(&self) -> TagStats {
+    /// Counts a resize, whose bytes are on the thread's line.
+    pub(super) fn resized_on_line(&self) {
+        let own = self.own.own();
+        count(&own.unwrap_or(&self.others).resizes, own.is_some(), Relaxed);
+    }
+
+    /// Counts what was on the calling thread's line, whose counts are 0 then. False when there is no memory for that, and
+    /// nothing has changed.
+    pub(super) fn take_over(&self, line: &Line, moved: (isize, isize)) -> bool {
+        let Some(own) = self.own.own() else { return false };
+        let add = |counter: &AtomicU64, more, order| counter.store(counter.load(Relaxed) + more, order);
+        // Whoever reads meanwhile may see an allocation twice and a free not at all, not the other way.
+        add(&own.allocations, line.counted(ALLOCATIONS, Relaxed), Relaxed);
+        add(&own.frees, line.take_count(FREES), Release);
+        line.take_count(ALLOCATIONS);
+        own.bytes.set(moved);
+        true
+    }
+
+    /// The tag's row; `lines` are those of threads that count there what they allocate under it.
+    pub(super) fn read<'l, I: Iterator<Item = &'l Line>>(&self, lines: impl Fn() -> I) -> TagStats {
         let all = || self.own.all().chain([&self.others]);
         // ORDER: Acquire, pairs with Release in `freed`; all frees are read before the first allocation.
-        let frees = all().map(|counts| counts.frees.load(Acquire)).sum();
-        let (bytes, peak) = self.bytes.read(self.own.all().map(|counts| &counts.bytes));
+        let frees: u64 = all().map(|counts| counts.frees.load(Acquire)).sum();
+        let frees = frees + lines().map(|line| line.counted(FREES, Acquire)).sum::<u64>();
+        let allocations: u64 = lines().map(|line| line.counted(ALLOCATIONS, Relaxed)).sum();
+        let parts = self.own.all().map(|counts| counts.bytes.get()).chain(lines().filter_map(moved));
+        let (bytes, peak) = self.bytes.read(parts);
         TagStats {
             name: self.name.to_string(),
-            allocations: all().map(|counts| counts.allocations.load(Relaxed)).sum(),
+            allocations: allocations + all().map(|counts| counts.allocations.load(Relaxed)).sum::<u64>(),
             frees,
             resizes: all().map(|counts| counts.resizes.load(Relaxed)).sum(),
             refused: self.refused.load(Relaxed),
@@ -219,6 +253,15 @@ impl Tag {
             peak,
         }
     }
+}
+
+/// What a line counts.
+pub(super) const ALLOCATIONS: usize = 0;
+pub(super) const FREES: usize = 1;
+
+/// How far a thread has moved the sum on its line, and how far it had at most.
+pub(super) fn moved(line: &Line) -> Option<(isize, isize)> {
+    line.is_open().then(|| (line.moved(), line.most()))
 }
 
 /// One tag after the other: a long list would take as much stack.

@@ -14,7 +14,7 @@ const SHARDS: usize = 32;
 
 /// The live blocks by address. A block is out of the list while the child may free it: its address may be another
 /// block's at once.
-pub(super) struct Live {
+pub(in crate::layers) struct Live {
     shards: [CachePadded<Mutex<Shard>>; SHARDS],
     /// Relaxed: it orders nothing but itself.
     made: AtomicU64,

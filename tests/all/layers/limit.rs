@@ -4,6 +4,7 @@ use std::alloc::Layout;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 
 use blockyard::Global;
 use blockyard::allocator_api2::alloc::Allocator;
@@ -13,7 +14,7 @@ use blockyard::layers::{Failing, Limit, SoftLimit};
 use proptest::prelude::*;
 
 use crate::support::block::Block;
-use crate::support::{Rng, layout, team};
+use crate::support::{KIB, MIB, Rng, layout, team};
 
 #[test]
 fn the_last_byte_can_be_had() {
@@ -44,6 +45,12 @@ fn a_refusal_of_the_childs_is_not_counted() {
     assert_eq!((budget.used(), budget.peak()), (10, 10));
     bytes.try_reserve_exact(20).expect("the next one is served");
     assert_eq!((budget.used(), budget.peak()), (20, 20));
+
+    let budget = Limit::new(Failing::nth(Global, 0), 1000);
+    assert!(HeapBox::try_new_in([0_u8; 500], &budget).is_err());
+    assert_eq!((budget.used(), budget.peak()), (0, 0));
+    drop(HeapBox::try_new_in([0_u8; 10], &budget).expect("the next one is served"));
+    assert_eq!((budget.used(), budget.peak()), (0, 10));
 }
 
 #[test]
@@ -90,36 +97,152 @@ fn a_callback_that_panics_changes_nothing() {
     assert_eq!(budget.used(), 250);
 }
 
-#[test]
-fn threads_never_pass_the_limit() {
-    const LIMIT: usize = 10_000;
+/// Threads allocate up to `largest` bytes at a time until they are refused, and free what they have.
+fn threads_never_pass(limit: usize, largest: usize) {
     let told = AtomicUsize::new(0);
-    let budget = Limit::new(Global, LIMIT).on_soft_limit(LIMIT / 2, |crossed| {
-        assert!(crossed.used > LIMIT / 2 && crossed.used - crossed.requested <= LIMIT / 2);
+    let live = AtomicUsize::new(0);
+    let budget = Limit::new(Global, limit).on_soft_limit(limit / 2, |crossed| {
+        assert!(crossed.used > limit / 2 && crossed.used - crossed.requested <= limit / 2);
         told.fetch_add(1, Ordering::Relaxed);
     });
     team(|scope| {
         for thread in 0..4 {
-            let budget = &budget;
+            let (budget, live) = (&budget, &live);
             scope.spawn(move || {
                 let mut rng = Rng::new(thread);
-                let mut live = Vec::new();
+                let mut blocks = Vec::new();
+                let free = |block: Block| {
+                    live.fetch_sub(block.layout().size(), Ordering::Relaxed);
+                    // SAFETY: the block is this budget's.
+                    unsafe { block.free(&budget) };
+                };
                 for _ in 0..3000 {
-                    let asked = layout(rng.below(1500), 8);
+                    let asked = layout(rng.below(largest), 8);
                     match Block::new(&budget, asked, false, rng.next()) {
-                        Some(block) => live.push(block),
-                        // SAFETY: the blocks are this budget's.
-                        None => live.drain(..).for_each(|block: Block| unsafe { block.free(&budget) }),
+                        Some(block) => {
+                            let before = live.fetch_add(block.layout().size(), Ordering::Relaxed);
+                            assert!(before + block.layout().size() <= limit);
+                            blocks.push(block);
+                        }
+                        None => blocks.drain(..).for_each(free),
                     }
-                    assert!(budget.used() <= LIMIT);
+                    if rng.below(3) == 0 && !blocks.is_empty() {
+                        free(blocks.swap_remove(rng.below(blocks.len())));
+                    }
+                    assert!(budget.used() <= limit);
                 }
-                // SAFETY: as above.
-                live.into_iter().for_each(|block| unsafe { block.free(&budget) });
+                blocks.into_iter().for_each(free);
             });
         }
     });
     assert_eq!(budget.used(), 0);
-    assert!(budget.peak() <= LIMIT && told.into_inner() > 0);
+    assert!(budget.peak() <= limit && told.load(Ordering::Relaxed) > 0);
+    let block = Block::new(&&budget, layout(limit, 8), false, 7).expect("all of it can be had again");
+    // SAFETY: the block is this budget's.
+    unsafe { block.free(&&budget) };
+}
+
+#[test]
+fn threads_never_pass_the_limit() {
+    threads_never_pass(10_000, 1500);
+}
+
+#[test]
+fn threads_never_pass_a_limit_of_which_each_was_granted_some() {
+    threads_never_pass(MIB, 4000);
+}
+
+/// Runs `f` on another thread, which stays until all is over, so that it keeps what it was granted.
+fn on_another_thread(f: impl FnOnce() + Send, then: impl FnOnce()) {
+    let both = Barrier::new(2);
+    team(|scope| {
+        scope.spawn(|| {
+            f();
+            both.wait();
+            both.wait();
+        });
+        both.wait();
+        then();
+        both.wait();
+    });
+}
+
+#[test]
+fn what_an_idle_thread_was_granted_can_be_had() {
+    const LIMIT: usize = 100 * KIB;
+    let budget = Limit::new(Global, LIMIT);
+    let use_it = || drop(HeapBox::new_in([0_u8; 1000], &budget));
+    on_another_thread(use_it, || {
+        assert_eq!(budget.used(), 0);
+        let all = HeapVec::<u8, _>::with_capacity_in(LIMIT, &budget);
+        assert!(HeapBox::try_new_in(0_u8, &budget).is_err());
+        assert_eq!((budget.used(), budget.peak(), budget.remaining()), (LIMIT, LIMIT, 0));
+        drop(all);
+        for _ in 0..500 {
+            use_it();
+        }
+        on_another_thread(use_it, || {
+            let _most = HeapVec::<u8, _>::with_capacity_in(LIMIT - 1, &budget);
+            assert!(HeapBox::try_new_in([0_u8; 2], &budget).is_err());
+            drop(HeapBox::try_new_in(0_u8, &budget).expect("the last byte"));
+        });
+    });
+}
+
+#[test]
+fn a_crossing_is_told_whoever_took_what_is_below() {
+    const SOFT: usize = 64 * KIB;
+    let told = Mutex::new(Vec::new());
+    let budget = Limit::new(Global, MIB).on_soft_limit(SOFT, |crossed| told.lock().unwrap().push(crossed));
+    let half = Mutex::new(None);
+    let keep_half = || *half.lock().unwrap() = Some(HeapVec::<u8, _>::with_capacity_in(SOFT / 2, &budget));
+    on_another_thread(keep_half, || {
+        let rest = HeapVec::<u8, _>::with_capacity_in(SOFT / 2, &budget);
+        assert_eq!(*told.lock().unwrap(), []);
+        let crossing = SoftLimit { limit: SOFT, used: SOFT + 1, requested: 1 };
+        for times in 1..300 {
+            let byte = HeapBox::new_in(0_u8, &budget);
+            assert_eq!(told.lock().unwrap().len(), times);
+            assert_eq!(told.lock().unwrap().last(), Some(&crossing));
+            drop(byte);
+        }
+        // Below again by what the other thread had: not told until it is above.
+        *half.lock().unwrap() = None;
+        drop(HeapVec::<u8, _>::with_capacity_in(SOFT / 2, &budget));
+        assert_eq!(told.lock().unwrap().len(), 299);
+        drop(HeapVec::<u8, _>::with_capacity_in(SOFT / 2 + 1, &budget));
+        assert_eq!(told.lock().unwrap().len(), 300);
+        drop(rest);
+    });
+    drop(half);
+    assert_eq!((budget.used(), budget.peak()), (0, SOFT + 1));
+}
+
+#[test]
+fn more_limits_than_threads_have_lines_for() {
+    let budgets: Vec<_> = (0..100).map(|n| Limit::new(Global, 1000 + n)).collect();
+    let blocks: Vec<_> = budgets.iter().map(|budget| HeapBox::new_in([0_u8; 1000], budget)).collect();
+    for (n, budget) in budgets.iter().enumerate() {
+        assert_eq!((budget.used(), budget.remaining()), (1000, n));
+        assert!(HeapBox::try_new_in([0_u8; 1000], budget).is_err());
+    }
+    drop(blocks);
+    assert!(budgets.iter().all(|budget| budget.used() == 0 && budget.peak() == 1000));
+}
+
+#[test]
+fn a_thread_leaves_what_it_was_granted() {
+    let budget = Limit::new(Global, 100 * KIB);
+    for _ in 0..20 {
+        let kept = std::thread::scope(|scope| {
+            let kept = scope.spawn(|| HeapBox::new_in([0_u8; 5000], &budget));
+            kept.join().expect("no panic")
+        });
+        assert_eq!(budget.used(), 5000);
+        drop(kept);
+        assert_eq!(budget.used(), 0);
+    }
+    drop(HeapVec::<u8, _>::with_capacity_in(100 * KIB, &budget));
 }
 
 proptest! {

@@ -4,8 +4,10 @@ use blockyard::Global;
 use blockyard::allocator_api2::boxed::Box as HeapBox;
 use blockyard::allocator_api2::vec::Vec as HeapVec;
 use blockyard::layers::{Failing, LiveBlock, TagStats, Tracking};
+use proptest::prelude::*;
 
-use crate::support::{Rng, team};
+use crate::support::block::Block;
+use crate::support::{KIB, Rng, layout, team};
 
 #[test]
 fn each_tag_has_its_row() {
@@ -155,4 +157,60 @@ fn live_blocks_are_listed_where_they_are() {
     bytes.shrink_to_fit();
     drop(fresh);
     assert!(tracking.snapshot().blocks.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Bytes, their peak and the counts are those of what is live, also where a tag is made on the way.
+    #[test]
+    fn the_books_are_what_is_live(
+        calls in prop::collection::vec((0..4_usize, 0..40 * KIB, 0..8_usize), 1..200),
+        tag_at in 0..200_usize,
+    ) {
+        let tracking = Tracking::new(Global);
+        let (mut live, mut peak) = (Vec::<Block>::new(), 0);
+        let (mut allocations, mut frees, mut resizes) = (0, 0, 0);
+        for (at, (call, size, which)) in calls.into_iter().enumerate() {
+            if at == tag_at {
+                drop(HeapBox::new_in(0_u8, tracking.tag("tagged")));
+                (allocations, frees) = (allocations + 1, frees + 1);
+                let bytes: usize = live.iter().map(|block| block.layout().size()).sum();
+                peak = peak.max(bytes + 1);
+            }
+            match (call, live.is_empty()) {
+                (0 | 1, _) | (_, true) => {
+                    live.extend(Block::new(&&tracking, layout(size, 8), call == 1, 7));
+                    allocations += u64::from(size != 0);
+                }
+                (2, false) => {
+                    let block = live.swap_remove(which % live.len());
+                    frees += u64::from(block.layout().size() != 0);
+                    // SAFETY: the block is this allocator's.
+                    unsafe { block.free(&&tracking) };
+                }
+                (_, false) => {
+                    let index = which % live.len();
+                    let block = &mut live[index];
+                    match (block.layout().size(), size) {
+                        (0, 0) => {}
+                        (0, _) => allocations += 1,
+                        (_, 0) => frees += 1,
+                        _ => resizes += 1,
+                    }
+                    // SAFETY: the block is this allocator's.
+                    let resized = unsafe { block.resize(&&tracking, layout(size, 16), which % 2 == 0) };
+                    prop_assert!(resized);
+                }
+            }
+            let bytes: usize = live.iter().map(|block| block.layout().size()).sum();
+            peak = peak.max(bytes);
+            let total = tracking.snapshot().total;
+            prop_assert_eq!((total.bytes, total.peak), (bytes, peak));
+            prop_assert_eq!((total.allocations, total.frees, total.resizes), (allocations, frees, resizes));
+        }
+        // SAFETY: as above.
+        live.into_iter().for_each(|block| unsafe { block.free(&&tracking) });
+        prop_assert_eq!(tracking.snapshot().total.bytes, 0);
+    }
 }
