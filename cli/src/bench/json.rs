@@ -68,6 +68,8 @@ pub(crate) struct Cell {
     pub(crate) to_limit: Option<f64>,
     /// Of one repetition, where the row counts them.
     pub(crate) page_faults: Option<u64>,
+    /// Of the process in a whole round, setting up included, per 1,000 operations.
+    pub(crate) page_faults_per_thousand: f64,
 }
 
 impl Cell {
@@ -106,6 +108,7 @@ impl From<Measured> for Row {
                     to_best_peer: best_peer.map(|(_, best)| cell.summary.median / best),
                     to_limit: limit.map(|(_, limit)| cell.summary.median / limit),
                     page_faults: cell.faults,
+                    page_faults_per_thousand: cell.faults_per_thousand,
                     ns_per_operation: cell.summary,
                 })
                 .collect(),

@@ -69,14 +69,22 @@ pub(crate) fn reset_peak() {
 
 /// Pages that the system has handed to the calling thread so far, without reading from a disk.
 pub(crate) fn page_faults() -> u64 {
+    usage_of(libc::RUSAGE_THREAD).ru_minflt as u64
+}
+
+/// The same, of all threads of the process, those that have ended included.
+pub(crate) fn process_faults() -> u64 {
+    usage_of(libc::RUSAGE_SELF).ru_minflt as u64
+}
+
+fn usage_of(who: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the system fills the structure in, all of it, where it does not fail.
-    let usage = unsafe {
-        let failed = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+    unsafe {
+        let failed = libc::getrusage(who, usage.as_mut_ptr());
         assert_eq!(failed, 0, "the system counts no page faults");
         usage.assume_init()
-    };
-    usage.ru_minflt as u64
+    }
 }
 
 fn read(path: &str) -> String {

@@ -7,6 +7,7 @@
 mod arena;
 mod child;
 mod contender;
+pub mod installed;
 mod json;
 mod layers;
 mod machine;
@@ -23,10 +24,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::contender::{Field, left_out};
+use self::installed::Built;
 use self::json::Document;
 use self::machine::Machine;
 use self::select::Selection;
@@ -102,7 +104,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
         None => None,
     };
-    let document = measure(&args, &selection, threads);
+    let document = measure(&args, &selection, threads)?;
     print!("{}", report::summary(&document));
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &document).context("the JSON file was not written")?;
@@ -111,7 +113,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs the selection and prints each table when it is complete.
-fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
+fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result<Document> {
     let clock = Instant::now();
     let effort = args.effort();
     let mut document = Document {
@@ -130,6 +132,7 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
         scale: Vec::new(),
         seconds: 0.0,
     };
+    let built = programs(selection, threads)?;
     print!("{}", report::heading(&document));
 
     let memory_rows: Vec<_> = memory::ROWS.iter().map(|(row, _)| *row).filter(|_| selection.memory).collect();
@@ -142,6 +145,9 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
     let field = Field::start(|profile| selection.invites(profile));
     let mut rows = suite::rows(threads, &field, |spec| selection.wants(spec));
     let invites = |profile: &contender::Profile| selection.invites(profile);
+    if let Some(built) = &built {
+        rows.extend(installed::rows(threads, built, |spec| selection.wants_installed(spec))?);
+    }
     rows.extend(arena::rows(threads, invites, |spec| selection.wants_when_named(spec)));
     rows.extend(layers::rows(invites, |spec| selection.wants_when_named(spec)));
 
@@ -156,8 +162,8 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
     let mut rows = rows.into_iter().peekable();
     while let Some(row) = rows.next() {
         family.push(row.measure(effort, &progress));
-        let group = row.spec.group;
-        if rows.peek().is_none_or(|next| next.spec.group != group) {
+        let family_of = |row: &suite::Row| (row.contest, row.spec.group);
+        if rows.peek().is_none_or(|next| family_of(next) != family_of(&row)) {
             progress.suspend(|| print!("{}", report::family(&family)));
             document.rows.extend(family.drain(..).map(json::Row::from));
         }
@@ -174,7 +180,18 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> Document {
     }
     progress.finish_and_clear();
     document.seconds = clock.elapsed().as_secs_f64();
-    document
+    Ok(document)
+}
+
+/// The programs behind `#[global_allocator]`, where the selection needs them.
+fn programs(selection: &Selection, threads: usize) -> anyhow::Result<Option<Built>> {
+    if !workload::specs(threads).iter().any(|spec| selection.wants_installed(spec)) {
+        return Ok(None);
+    }
+    let mut contenders = installed::contenders();
+    contenders.retain(|profile| selection.invites(profile));
+    ensure!(!contenders.is_empty(), "none of these allocators can be a program's #[global_allocator]");
+    Built::new(&contenders).map(Some)
 }
 
 /// A progress bar on standard error; hidden where that is no terminal.

@@ -6,7 +6,7 @@ use super::arena;
 use super::contender::{Profile, left_out, profiles};
 use super::layers;
 use super::memory;
-use super::workload::{self, Spec, Workload, WorkloadVisitor};
+use super::workload::{Spec, specs};
 
 /// Names that stand for several rows.
 const TIME: &str = "time";
@@ -14,6 +14,7 @@ const MEMORY: &str = "memory";
 const SCALE: &str = "scale";
 const ARENA: &str = "arena";
 const LAYERS: &str = "layers";
+const INSTALLED: &str = "installed";
 const ALL: &str = "all";
 
 /// What a run consists of.
@@ -36,9 +37,10 @@ impl Selection {
         others.extend(layers::specs());
         for name in workloads {
             let is_row = specs.iter().chain(&others).any(|spec| spec.is_called(name));
-            if !is_row && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
+            let is_installed = specs.iter().any(|spec| is_called_installed(spec, name));
+            if !is_row && !is_installed && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
                 bail!(
-                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {LAYERS}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
+                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {LAYERS}, {INSTALLED}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
                     wrap(specs.iter().chain(&others).map(|spec| spec.name)),
                     groups(&specs).join(", ")
                 );
@@ -80,6 +82,11 @@ impl Selection {
         self.names.iter().any(|name| spec.is_called(name) || name == ALL)
     }
 
+    /// Whether a row is wanted behind `#[global_allocator]`.
+    pub(crate) fn wants_installed(&self, spec: &Spec) -> bool {
+        self.names.iter().any(|name| is_called_installed(spec, name) || name == ALL)
+    }
+
     /// Whether a contender takes part.
     pub(crate) fn invites(&self, profile: &Profile) -> bool {
         self.allocators.is_empty() || self.allocators.iter().any(|name| name == profile.name)
@@ -91,22 +98,15 @@ impl Selection {
     }
 }
 
+/// Whether `name` means this row behind `#[global_allocator]`: all of them, or the row's name after a dash.
+fn is_called_installed(spec: &Spec, name: &str) -> bool {
+    let row = name.strip_prefix(INSTALLED);
+    row.is_some_and(|row| row.is_empty() || row.strip_prefix('-').is_some_and(|row| spec.is_called(row)))
+}
+
 /// Every row of the arenas.
 fn arena_specs(threads: usize) -> Vec<Spec> {
     arena::rows(threads, |_| true, |_| true).into_iter().map(|row| row.spec).collect()
-}
-
-/// Every row of the allocators.
-fn specs(threads: usize) -> Vec<Spec> {
-    struct Specs(Vec<Spec>);
-    impl WorkloadVisitor for Specs {
-        fn visit<W: Workload>(&mut self, workload: W) {
-            self.0.push(workload.spec());
-        }
-    }
-    let mut specs = Specs(Vec::new());
-    workload::each(threads, &mut specs);
-    specs.0
 }
 
 /// The families, in the order of the tables, without those that are just one row of the same name.
@@ -150,10 +150,11 @@ pub(crate) fn list(threads: usize) -> String {
     text += &format!(
         "  {SCALE}\n      pair and batch with 1 to 1,000 threads, 1 to 1,000 heaps, 1,000 to 10 million blocks alive\n"
     );
-    text += &format!("  {ARENA}, {LAYERS}\n      every row whose name begins with it\n");
     text += &format!(
-        "  {TIME}, {ALL}\n      every timed row of allocators; and with {ARENA}, {LAYERS}, {MEMORY} and {SCALE}\n"
+        "  {INSTALLED}, {INSTALLED}-NAME\n      every row above, or that row or group, behind a real #[global_allocator]: in a program for each\n      allocator, which cargo builds the first time (minutes)\n"
     );
+    text += &format!("  {ARENA}, {LAYERS}\n      every row whose name begins with it\n");
+    text += &format!("  {TIME}, {ALL}\n      every timed row of allocators; and with all of the above\n");
     text += "\nAllocators:\n";
     for profile in profiles() {
         text += &format!("  {:<12} {}\n", profile.name, about(&profile));
@@ -224,6 +225,19 @@ mod tests {
         assert!(wanted(&arenas).is_empty() && !arenas.memory);
         assert!(arena_specs(2).iter().all(|spec| arenas.wants_when_named(spec)));
         assert!(wanted(&select(&["memory"], &[]).expect("a selection")).is_empty());
+    }
+
+    #[test]
+    fn rows_behind_the_global_allocator_by_name() {
+        let installed = |workloads: &[&str]| {
+            let selection = select(workloads, &[]).expect("a selection");
+            assert!(wanted(&selection).is_empty() || workloads.is_empty());
+            let specs = specs(2).into_iter();
+            specs.filter(|spec| selection.wants_installed(spec)).map(|spec| spec.name).collect::<Vec<_>>()
+        };
+        assert_eq!(installed(&["installed"]).len(), specs(2).len());
+        assert_eq!(installed(&["installed-larson", "installed-mixed"]), ["mixed", "larson-1", "larson-n"]);
+        assert!(installed(&[]).is_empty() && select(&["installed-larsen"], &[]).is_err());
     }
 
     #[test]

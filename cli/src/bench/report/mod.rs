@@ -17,7 +17,7 @@ use self::cells::{ns, ratio, spread};
 use super::contender::Role;
 use super::json::{Document, Row};
 use super::select::count;
-use super::suite::{Measured, MeasuredCell};
+use super::suite::{Contest, Measured, MeasuredCell};
 
 /// Columns of a table where standard output is no terminal.
 const WIDTH: usize = 160;
@@ -59,6 +59,9 @@ pub(crate) fn family(rows: &[Measured]) -> String {
     let mut text = String::from("\n");
     let alike = |left: &Measured, right: &Measured| left.spec.about == right.spec.about;
     for rows in rows.chunk_by(alike) {
+        if rows[0].contest == Contest::Installed {
+            text += "Behind #[global_allocator]: ";
+        }
         text += &family_heading(rows);
     }
     // As many rows side by side as fit.

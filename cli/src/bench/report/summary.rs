@@ -13,7 +13,7 @@ use crate::bench::suite::Contest;
 pub(crate) fn summary(document: &Document) -> String {
     let mut text = String::new();
     if !document.rows.is_empty() {
-        for contest in [Contest::Allocators, Contest::Arenas, Contest::Layers] {
+        for contest in [Contest::Allocators, Contest::Installed, Contest::Arenas, Contest::Layers] {
             let rows: Vec<_> = document.rows.iter().filter(|row| row.contest == contest).collect();
             if contest == Contest::Layers {
                 // They are behind what they are over, all of them, and the family's table is all rows.
@@ -24,6 +24,7 @@ pub(crate) fn summary(document: &Document) -> String {
             if !ours.is_empty() {
                 let title = match contest {
                     Contest::Allocators => "All rows",
+                    Contest::Installed => "All rows behind #[global_allocator], a process for each",
                     Contest::Arenas | Contest::Layers => "All rows of arenas",
                 };
                 text += &format!("\n{title}\n{}\n", all_rows(&rows, &ours));
