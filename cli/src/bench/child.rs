@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::contender::{Contender, ContenderVisitor, Field};
+use super::crowd;
+use super::latency;
 use super::machine;
 use super::memory::{self, Footprint};
 use super::workload::Sample;
@@ -35,6 +37,12 @@ pub(crate) enum Task {
     MemoryCollect,
     /// Run one workload, then wait two seconds.
     MemorySettle,
+    /// Run one workload with every call timed.
+    Latency,
+    /// Have ten thousand threads be born.
+    Births,
+    /// Make ten thousand heaps.
+    Heaps,
 }
 
 /// What a child is started with.
@@ -129,6 +137,9 @@ impl ContenderVisitor for Answer<'_> {
                 let footprint: Option<Footprint> = memory::measure(contender, self.order);
                 footprint.map(|footprint| serde_json::to_string(&footprint))
             }
+            Task::Births => Some(serde_json::to_string(&crowd::births(contender))),
+            Task::Heaps => crowd::heaps(contender).map(|heaps| serde_json::to_string(&heaps)),
+            Task::Latency => latency::measure(contender, self.order).map(|run| serde_json::to_string(&run)),
         };
     }
 }

@@ -4,7 +4,11 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
+use super::busy;
 use super::contender::Role;
+use super::crowd;
+use super::installed::programs;
+use super::latency;
 use super::machine::Machine;
 use super::memory::{self, Figures};
 use super::scale::{self, Axis, Point};
@@ -32,6 +36,10 @@ pub(crate) struct Document {
     pub(crate) rows: Vec<Row>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) scale: Vec<Curve>,
+    pub(crate) busy: Vec<BusyCurve>,
+    pub(crate) crowd: Vec<Crowd>,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) latency: Vec<Latency>,
     /// How long the run took.
     pub(crate) seconds: f64,
 }
@@ -154,6 +162,118 @@ impl From<memory::Measured> for Memory {
             failure: cell.result.err(),
         });
         Self { workload: measured.workload, cells: cells.collect() }
+    }
+}
+
+/// A real program behind `#[global_allocator]`.
+#[derive(Serialize)]
+pub(crate) struct Program {
+    pub(crate) program: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) cells: Vec<ProgramCell>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ProgramCell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// None where the process failed.
+    pub(crate) figures: Option<programs::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<programs::Measured> for Program {
+    fn from(measured: programs::Measured) -> Self {
+        let cells = measured.cells.into_iter().map(|cell| ProgramCell {
+            allocator: cell.profile.name,
+            role: cell.profile.role,
+            figures: cell.result.as_ref().ok().cloned(),
+            failure: cell.result.err(),
+        });
+        Self { program: measured.program.name, about: measured.program.about, cells: cells.collect() }
+    }
+}
+
+/// Single calls on one workload.
+#[derive(Serialize)]
+pub(crate) struct Latency {
+    pub(crate) workload: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) cells: Vec<LatencyCell>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LatencyCell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// In nanoseconds; none where the process failed.
+    pub(crate) figures: Option<latency::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<latency::Measured> for Latency {
+    fn from(measured: latency::Measured) -> Self {
+        let cells = measured.cells.into_iter().map(|cell| LatencyCell {
+            allocator: cell.profile.name,
+            role: cell.profile.role,
+            figures: cell.result.as_ref().ok().cloned(),
+            failure: cell.result.err(),
+        });
+        Self { workload: measured.row.name, about: measured.row.about, cells: cells.collect() }
+    }
+}
+
+/// One workload with more and more threads at work.
+#[derive(Serialize)]
+pub(crate) struct BusyCurve {
+    pub(crate) workload: &'static str,
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    pub(crate) points: Vec<BusyPoint>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct BusyPoint {
+    pub(crate) threads: usize,
+    /// What the cores that the threads can use spend on an operation.
+    pub(crate) core_ns_per_operation: Summary,
+    pub(crate) page_faults_per_thousand: f64,
+}
+
+impl From<busy::Curve> for BusyCurve {
+    fn from(curve: busy::Curve) -> Self {
+        let points = curve.points.into_iter().map(|point| BusyPoint {
+            threads: point.threads,
+            core_ns_per_operation: point.cost,
+            page_faults_per_thousand: point.faults_per_thousand,
+        });
+        Self {
+            workload: curve.workload,
+            allocator: curve.profile.name,
+            role: curve.profile.role,
+            points: points.collect(),
+        }
+    }
+}
+
+/// Ten thousand births of threads, and heaps where there are any.
+#[derive(Serialize)]
+pub(crate) struct Crowd {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// None where a process failed.
+    pub(crate) figures: Option<crowd::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<crowd::Measured> for Crowd {
+    fn from(measured: crowd::Measured) -> Self {
+        Self {
+            allocator: measured.profile.name,
+            role: measured.profile.role,
+            figures: measured.result.as_ref().ok().cloned(),
+            failure: measured.result.err(),
+        }
     }
 }
 

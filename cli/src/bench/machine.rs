@@ -56,6 +56,11 @@ pub(crate) fn resident() -> u64 {
     kibibytes(&read("/proc/self/smaps_rollup"), "Rss").unwrap_or(0)
 }
 
+/// This process's address space, in bytes.
+pub(crate) fn mapped() -> u64 {
+    kibibytes(&read("/proc/self/status"), "VmSize").unwrap_or(0)
+}
+
 /// The largest resident memory since the start or the last [`reset_peak`], in bytes.
 pub(crate) fn resident_peak() -> u64 {
     kibibytes(&read("/proc/self/status"), "VmHWM").unwrap_or(0)
@@ -75,6 +80,11 @@ pub(crate) fn page_faults() -> u64 {
 /// The same, of all threads of the process, those that have ended included.
 pub(crate) fn process_faults() -> u64 {
     usage_of(libc::RUSAGE_SELF).ru_minflt as u64
+}
+
+/// How often the calling thread was taken from its core although it had work to do.
+pub(crate) fn cores_lost() -> u64 {
+    usage_of(libc::RUSAGE_THREAD).ru_nivcsw as u64
 }
 
 fn usage_of(who: libc::c_int) -> libc::rusage {

@@ -5,10 +5,13 @@
 //! for people, `json` for programs.
 
 mod arena;
+mod busy;
 mod child;
 mod contender;
+mod crowd;
 pub mod installed;
 mod json;
+mod latency;
 mod layers;
 mod machine;
 mod memory;
@@ -28,7 +31,7 @@ use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::contender::{Field, left_out};
-use self::installed::Built;
+use self::installed::{Built, ProgramSize};
 use self::json::Document;
 use self::machine::Machine;
 use self::select::Selection;
@@ -130,13 +133,17 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result
         rows: Vec::new(),
         memory: Vec::new(),
         scale: Vec::new(),
+        busy: Vec::new(),
+        crowd: Vec::new(),
+        programs: Vec::new(),
+        latency: Vec::new(),
         seconds: 0.0,
     };
     let built = programs(selection, threads)?;
     print!("{}", report::heading(&document));
 
     let memory_rows: Vec<_> = memory::ROWS.iter().map(|(row, _)| *row).filter(|_| selection.memory).collect();
-    let memory_contenders: Vec<_> = selection
+    let measured_apart: Vec<_> = selection
         .contenders()
         .iter()
         .copied()
@@ -152,9 +159,22 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result
     rows.extend(layers::rows(invites, |spec| selection.wants_when_named(spec)));
 
     let mut steps: u64 = rows.iter().map(|row| row.steps(effort)).sum();
-    steps += (memory_rows.len() * memory_contenders.len()) as u64;
+    steps += (memory_rows.len() * measured_apart.len()) as u64;
     if selection.scale {
-        steps += memory_contenders.len() as u64 * scale::STEPS;
+        steps += measured_apart.len() as u64 * scale::STEPS;
+    }
+    let programs = selection.programs();
+    let program_rounds = args.rounds.map_or(if args.quick { 3 } else { 7 }, usize::from);
+    if let Some(built) = &built {
+        steps += (programs.len() * built.each().count() * program_rounds) as u64;
+    }
+    let latency_rows = selection.latency();
+    let latency_runs = args.rounds.map_or(if args.quick { 3 } else { 7 }, usize::from);
+    steps += (latency_rows.len() * measured_apart.len() * latency_runs) as u64;
+    let busy = busy::workloads(&field, |name| selection.wants_busy(name));
+    steps += busy.iter().map(|busy| busy.steps(effort)).sum::<u64>();
+    if selection.crowd {
+        steps += measured_apart.len() as u64 * crowd::STEPS;
     }
     let progress = bar(steps);
 
@@ -168,13 +188,34 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result
             document.rows.extend(family.drain(..).map(json::Row::from));
         }
     }
+    if let Some(built) = built.filter(|_| !programs.is_empty()) {
+        let size = if args.quick { ProgramSize::Quick } else { ProgramSize::Full };
+        let programs = installed::programs::run(&programs, &built, program_rounds, size, &progress);
+        progress.suspend(|| print!("{}", report::programs(&programs)));
+        document.programs.extend(programs.into_iter().map(json::Program::from));
+    }
+    if !latency_rows.is_empty() {
+        let tables = latency::run(&latency_rows, &measured_apart, threads, latency_runs, &progress);
+        progress.suspend(|| print!("{}", report::latency(&tables)));
+        document.latency.extend(tables.into_iter().map(json::Latency::from));
+    }
     if selection.scale {
         let curves = scale::run(&field, effort.rounds, &progress);
         progress.suspend(|| print!("{}", report::scale(&curves)));
         document.scale.extend(curves.into_iter().map(json::Curve::from));
     }
+    for busy in busy {
+        let curves = busy.measure(effort, &progress);
+        progress.suspend(|| print!("{}", report::busy(&curves)));
+        document.busy.extend(curves.into_iter().map(json::BusyCurve::from));
+    }
+    if selection.crowd {
+        let contenders = crowd::run(&measured_apart, &progress);
+        progress.suspend(|| print!("{}", report::crowd(&contenders)));
+        document.crowd.extend(contenders.into_iter().map(json::Crowd::from));
+    }
     if selection.memory {
-        let tables = memory::run(&memory_rows, &memory_contenders, threads, &progress);
+        let tables = memory::run(&memory_rows, &measured_apart, threads, &progress);
         progress.suspend(|| print!("{}", report::memory(&tables)));
         document.memory.extend(tables.into_iter().map(json::Memory::from));
     }
@@ -185,7 +226,8 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result
 
 /// The programs behind `#[global_allocator]`, where the selection needs them.
 fn programs(selection: &Selection, threads: usize) -> anyhow::Result<Option<Built>> {
-    if !workload::specs(threads).iter().any(|spec| selection.wants_installed(spec)) {
+    let wants_rows = workload::specs(threads).iter().any(|spec| selection.wants_installed(spec));
+    if !wants_rows && selection.programs().is_empty() {
         return Ok(None);
     }
     let mut contenders = installed::contenders();

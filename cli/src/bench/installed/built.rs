@@ -57,8 +57,13 @@ impl Built {
             "building {} programs, each with another #[global_allocator]; the first time takes minutes",
             contenders.len()
         );
-        let output = command.output_shown().context("cargo did not start")?;
-        let messages = String::from_utf8_lossy(&output);
+        let output = command.stderr(Stdio::inherit()).output().context("cargo did not start")?;
+        ensure!(
+            output.status.success(),
+            "cargo could not build the programs behind #[global_allocator]: {}",
+            output.status
+        );
+        let messages = String::from_utf8_lossy(&output.stdout);
         let executables: Vec<(String, PathBuf)> = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<Message>(line).ok())
@@ -75,23 +80,6 @@ impl Built {
 
     pub(crate) fn each(&self) -> impl Iterator<Item = (Profile, &Path)> {
         self.programs.iter().map(|(profile, path)| (*profile, path.as_path()))
-    }
-}
-
-/// Standard output of a command whose standard error goes where this program's goes.
-trait OutputShown {
-    fn output_shown(&mut self) -> anyhow::Result<Vec<u8>>;
-}
-
-impl OutputShown for Command {
-    fn output_shown(&mut self) -> anyhow::Result<Vec<u8>> {
-        let output = self.stderr(Stdio::inherit()).output()?;
-        ensure!(
-            output.status.success(),
-            "cargo could not build the programs behind #[global_allocator]: {}",
-            output.status
-        );
-        Ok(output.stdout)
     }
 }
 

@@ -6,9 +6,12 @@
 //! to. The rounds are those of the suite: all contenders in turn, in an order that changes, one at work at a
 //! time. An allocator chosen when the program starts would need no programs, but a branch in every call.
 //!
+//! `programs` are well-known libraries at work, in the same programs, a process for each run.
+//!
 //! What else is in such a process comes from the same allocator: threads, channels, the rows' own arrays.
 
 mod built;
+pub(crate) mod programs;
 mod serve;
 mod session;
 
@@ -20,6 +23,7 @@ use super::suite::{Contest, Row};
 use super::workload::{self, Pace, Spec};
 
 pub(crate) use self::built::Built;
+pub use self::programs::{ProgramRun, ProgramSize, program_names};
 
 pub use self::serve::{page_faults, peak_resident, processor_time, reset_peak, serve};
 /// `rusty_alloc` as its documentation says that Rust callers should call it: its own `GlobalAlloc` is not in

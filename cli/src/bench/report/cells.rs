@@ -15,6 +15,17 @@ pub(super) fn ns(value: f64) -> String {
     }
 }
 
+/// Nanoseconds in a unit that fits.
+pub(super) fn time(ns: f64) -> String {
+    if ns < 1e3 {
+        format!("{ns:.0} ns")
+    } else if ns < 1e6 {
+        format!("{:.1} us", ns / 1e3)
+    } else {
+        format!("{:.1} ms", ns / 1e6)
+    }
+}
+
 /// The middle half of the rounds.
 pub(super) fn spread(summary: &Summary) -> String {
     format!("{}-{}", ns(summary.lower_quartile), ns(summary.upper_quartile))
@@ -54,6 +65,7 @@ mod tests {
         assert_eq!(ns(123.4), "123");
         assert_eq!(ns(18_986.0), "18986");
         assert_eq!(ns(7_700_000.0), "7700k");
+        assert_eq!([time(99.6), time(1_250.0), time(3e6)], ["100 ns", "1.2 us", "3.0 ms"]);
         assert_eq!(ratio(0.954), "0.95x");
         assert_eq!(ratio(1234.0), "1234x");
         assert_eq!(bytes(1 << 20), "1.0 MiB");

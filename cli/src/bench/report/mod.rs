@@ -1,7 +1,10 @@
 //! Tables for people.
 
 mod cells;
+mod crowd;
+mod latency;
 mod memory;
+mod programs;
 mod scale;
 mod summary;
 
@@ -9,7 +12,10 @@ use std::io::{IsTerminal, stdout};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
+pub(crate) use self::crowd::{busy, crowd};
+pub(crate) use self::latency::latency;
 pub(crate) use self::memory::memory;
+pub(crate) use self::programs::programs;
 pub(crate) use self::scale::scale;
 pub(crate) use self::summary::summary;
 

@@ -163,5 +163,24 @@ fn failures(document: &Document) -> String {
             }
         }
     }
+    for program in &document.programs {
+        for cell in &program.cells {
+            if let Some(failure) = &cell.failure {
+                text += &format!("no figure for {} on {}: {failure}\n", cell.allocator, program.program);
+            }
+        }
+    }
+    for row in &document.latency {
+        for cell in &row.cells {
+            if let Some(failure) = &cell.failure {
+                text += &format!("no latency of {} on {}: {failure}\n", cell.allocator, row.workload);
+            }
+        }
+    }
+    for contender in &document.crowd {
+        if let Some(failure) = &contender.failure {
+            text += &format!("no heaps and births of {}: {failure}\n", contender.allocator);
+        }
+    }
     text
 }
