@@ -1,7 +1,8 @@
 //! Does an operation cost as much when more threads are at work, up to many more than there are cores?
 //!
-//! The suite's rows with several threads, with 1 to 64 of them. The cost of an operation is what the cores spend on it:
-//! the wall clock times the cores that the threads can use, over the operations of all threads. Flat is perfect.
+//! The suite's rows with several threads, with 1 to 64 of them. The cost of an operation is what all threads spend on
+//! it together: their processor time, which others' work disturbs little; and the wall clock times the cores that the
+//! threads can use, which sees waiting, too. Flat is perfect.
 
 use std::thread::available_parallelism;
 
@@ -44,10 +45,13 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<Point>,
 }
 
-/// Nanoseconds of a core per operation.
+/// Nanoseconds per operation.
 pub(crate) struct Point {
     pub(crate) threads: usize,
-    pub(crate) cost: Summary,
+    /// Processor time of all threads together.
+    pub(crate) processor: Summary,
+    /// The wall clock times the cores that the threads can use.
+    pub(crate) wall: Summary,
     pub(crate) faults_per_thousand: f64,
 }
 
@@ -104,7 +108,8 @@ impl Busy {
                 let used = threads.min(cores) as f64;
                 let point = Point {
                     threads,
-                    cost: Summary::of(cell.summary.samples.iter().map(|ns| ns * used).collect()),
+                    processor: cell.processor,
+                    wall: Summary::of(cell.summary.samples.iter().map(|ns| ns * used).collect()),
                     faults_per_thousand: cell.faults_per_thousand,
                 };
                 match curves.iter_mut().find(|curve| curve.profile.name == cell.profile.name) {

@@ -1,8 +1,11 @@
 //! Everything that was measured, for programs.
 
-use std::time::SystemTime;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::busy;
 use super::contender::Role;
@@ -15,16 +18,19 @@ use super::scale::{self, Axis, Point};
 use super::stats::Summary;
 use super::suite::{Contest, Measured};
 
+/// Grows when a field changes its meaning.
+pub(crate) const SCHEMA: u32 = 2;
+
 /// A whole run.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Document {
-    /// Grows when a field changes its meaning.
+    /// [`SCHEMA`].
     pub(crate) schema: u32,
     /// The version of the tool.
     pub(crate) blockyard: &'static str,
     pub(crate) commit: Option<String>,
     /// Seconds since 1970.
-    #[serde(serialize_with = "unix_seconds")]
+    #[serde(serialize_with = "unix_seconds", deserialize_with = "from_unix_seconds")]
     pub(crate) started: SystemTime,
     pub(crate) command: Vec<String>,
     pub(crate) quick: bool,
@@ -49,8 +55,59 @@ fn unix_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok
     serializer.serialize_u64(since.map_or(0, |since| since.as_secs()))
 }
 
+fn from_unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// What earlier runs wrote, as one document: the first's, with all that the later ones add or measured again.
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Document> {
+    let mut all: Option<Document> = None;
+    for path in paths {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // Names in the document are `'static`, as they are when it is made; this process ends with it.
+        let next: Document = serde_json::from_str(text.leak())
+            .with_context(|| format!("{} is not what --json writes", path.display()))?;
+        ensure!(next.schema == SCHEMA, "{} is of another version of the tool", path.display());
+        match &mut all {
+            None => all = Some(next),
+            Some(all) => all.take_over(next),
+        }
+    }
+    all.context("no file")
+}
+
+impl Document {
+    /// Adds what `other` has; where both have something, its figures stand.
+    fn take_over(&mut self, other: Self) {
+        replace(&mut self.rows, other.rows, |row| (row.contest as u8, row.workload));
+        replace(&mut self.memory, other.memory, |row| row.workload);
+        replace(&mut self.scale, other.scale, |curve| (curve.axis as u8, curve.allocator));
+        replace(&mut self.busy, other.busy, |curve| (curve.workload, curve.allocator));
+        replace(&mut self.crowd, other.crowd, |cell| cell.allocator);
+        replace(&mut self.programs, other.programs, |program| program.program);
+        replace(&mut self.latency, other.latency, |row| row.workload);
+        self.seconds += other.seconds;
+        if self.commit != other.commit {
+            let commits = [self.commit.take(), other.commit].map(|commit| commit.unwrap_or("unknown".into()));
+            self.commit = Some(commits.join(" and "));
+        }
+        self.command.push("and".to_owned());
+        self.command.extend(other.command.into_iter().skip(1));
+    }
+}
+
+fn replace<T, K: PartialEq>(all: &mut Vec<T>, new: Vec<T>, key: impl Fn(&T) -> K) {
+    for item in new {
+        match all.iter_mut().find(|old| key(old) == key(&item)) {
+            Some(old) => *old = item,
+            None => all.push(item),
+        }
+    }
+}
+
 /// A timed row.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) workload: &'static str,
     pub(crate) group: &'static str,
@@ -63,7 +120,7 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -135,13 +192,13 @@ impl Row {
 }
 
 /// Resident memory on one workload.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) workload: &'static str,
     pub(crate) cells: Vec<MemoryCell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct MemoryCell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -166,14 +223,14 @@ impl From<memory::Measured> for Memory {
 }
 
 /// A real program behind `#[global_allocator]`.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Program {
     pub(crate) program: &'static str,
     pub(crate) about: &'static str,
     pub(crate) cells: Vec<ProgramCell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct ProgramCell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -195,14 +252,14 @@ impl From<programs::Measured> for Program {
 }
 
 /// Single calls on one workload.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) workload: &'static str,
     pub(crate) about: &'static str,
     pub(crate) cells: Vec<LatencyCell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct LatencyCell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -224,7 +281,7 @@ impl From<latency::Measured> for Latency {
 }
 
 /// One workload with more and more threads at work.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct BusyCurve {
     pub(crate) workload: &'static str,
     pub(crate) allocator: &'static str,
@@ -232,10 +289,12 @@ pub(crate) struct BusyCurve {
     pub(crate) points: Vec<BusyPoint>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct BusyPoint {
     pub(crate) threads: usize,
-    /// What the cores that the threads can use spend on an operation.
+    /// Of all threads together.
+    pub(crate) processor_ns_per_operation: Summary,
+    /// By the wall clock, times the cores that the threads can use.
     pub(crate) core_ns_per_operation: Summary,
     pub(crate) page_faults_per_thousand: f64,
 }
@@ -244,7 +303,8 @@ impl From<busy::Curve> for BusyCurve {
     fn from(curve: busy::Curve) -> Self {
         let points = curve.points.into_iter().map(|point| BusyPoint {
             threads: point.threads,
-            core_ns_per_operation: point.cost,
+            processor_ns_per_operation: point.processor,
+            core_ns_per_operation: point.wall,
             page_faults_per_thousand: point.faults_per_thousand,
         });
         Self {
@@ -257,7 +317,7 @@ impl From<busy::Curve> for BusyCurve {
 }
 
 /// Ten thousand births of threads, and heaps where there are any.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Crowd {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -278,7 +338,7 @@ impl From<crowd::Measured> for Crowd {
 }
 
 /// Costs along one axis.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Curve {
     pub(crate) axis: Axis,
     pub(crate) allocator: &'static str,

@@ -15,6 +15,7 @@ mod latency;
 mod layers;
 mod machine;
 mod memory;
+mod page;
 mod report;
 mod scale;
 mod select;
@@ -22,7 +23,7 @@ mod stats;
 mod suite;
 mod workload;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -64,6 +65,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Also write the measurements as a page of charts to FILE
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Also write the summary charts as SVG files into FOLDER, as docs/charts has them
+    #[arg(long, value_name = "FOLDER")]
+    charts: Option<PathBuf>,
+
+    /// Measure nothing: take what --json wrote earlier; of several files all that is in them, the later
+    /// one where both have something
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["workload", "allocator", "rounds", "quick", "threads", "json"])]
+    from: Vec<PathBuf>,
+
     /// List the workloads and allocators, and do nothing
     #[arg(long)]
     list: bool,
@@ -101,8 +115,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         order.obey()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if !args.from.is_empty() {
+        ensure!(args.html.is_some() || args.charts.is_some(), "--from needs --html or --charts");
+        show(&args, &json::read(&args.from)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let selection = Selection::new(&args.workload, &args.allocator)?;
     // Opened first: better to fail now than after minutes of work.
+    if let Some(path) = &args.html {
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let json = match &args.json {
         Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
         None => None,
@@ -112,7 +134,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &document).context("the JSON file was not written")?;
     }
+    show(&args, &document)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the charts that are asked for.
+fn show(args: &Args, document: &Document) -> anyhow::Result<()> {
+    if let Some(path) = &args.html {
+        fs::write(path, page::page(document)).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(folder) = &args.charts {
+        let written = page::write_charts(document, folder)?;
+        println!("{} in {}", select::count(written, "chart"), folder.display());
+    }
+    Ok(())
 }
 
 /// Runs the selection and prints each table when it is complete.
@@ -120,7 +155,7 @@ fn measure(args: &Args, selection: &Selection, threads: usize) -> anyhow::Result
     let clock = Instant::now();
     let effort = args.effort();
     let mut document = Document {
-        schema: 1,
+        schema: json::SCHEMA,
         blockyard: env!("CARGO_PKG_VERSION"),
         commit: machine::commit(),
         started: SystemTime::now(),

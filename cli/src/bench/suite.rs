@@ -19,7 +19,7 @@ pub(crate) struct Effort {
 }
 
 /// Who meets whom: rows of different contests have nothing in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Contest {
     /// Of allocators: blocks that are freed one by one.
@@ -60,6 +60,8 @@ pub(crate) struct MeasuredCell {
     pub(crate) faults: Option<u64>,
     /// Page faults of the process in a round, its setting-up included, per 1,000 operations: the median.
     pub(crate) faults_per_thousand: f64,
+    /// Processor time of all threads together, in nanoseconds per operation.
+    pub(crate) processor: Summary,
 }
 
 /// The rows that `wanted` says yes to, with the contenders of `field` that can serve them.
@@ -163,6 +165,7 @@ impl Row {
 
         let mut samples = vec![Vec::with_capacity(effort.rounds); self.cells.len()];
         let mut faults = vec![None; self.cells.len()];
+        let mut processor = samples.clone();
         let mut all_faults = vec![Vec::with_capacity(effort.rounds); self.cells.len()];
         let mut order: Vec<usize> = (0..self.cells.len()).collect();
         let mut rng = Rng::with_seed(effort.rounds as u64);
@@ -175,23 +178,25 @@ impl Row {
                 let here = machine::process_faults() - before;
                 all_faults[index]
                     .push(sample.process_faults.unwrap_or(here) as f64 * 1e3 / sample.ops as f64);
+                processor[index].push(sample.processor.as_secs_f64() * 1e9 / sample.ops as f64);
                 samples[index].push(sample.ns());
                 faults[index] = sample.faults.map(|faults| faults / reps[index]);
                 progress.inc(1);
             }
         }
 
-        let cells = self.cells.iter().zip(reps).zip(samples).zip(faults).zip(all_faults);
+        let cells = self.cells.iter().zip(reps).zip(samples).zip(faults).zip(all_faults).zip(processor);
         Measured {
             spec: self.spec.clone(),
             contest: self.contest,
             cells: cells
-                .map(|((((cell, reps), samples), faults), all_faults)| MeasuredCell {
+                .map(|(((((cell, reps), samples), faults), all_faults), processor)| MeasuredCell {
                     profile: cell.profile,
                     reps,
                     summary: Summary::of(samples),
                     faults,
                     faults_per_thousand: Summary::of(all_faults).median,
+                    processor: Summary::of(processor),
                 })
                 .collect(),
         }

@@ -51,7 +51,7 @@ pub(crate) unsafe trait ThreadAlloc {
 }
 
 /// What a contender is to the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// One of blockyard's handles.

@@ -3,7 +3,7 @@
 use crate::bench::stats::Summary;
 
 /// Nanoseconds, three digits or so.
-pub(super) fn ns(value: f64) -> String {
+pub(crate) fn ns(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}")
     } else if value < 99.95 {
@@ -16,7 +16,7 @@ pub(super) fn ns(value: f64) -> String {
 }
 
 /// Nanoseconds in a unit that fits.
-pub(super) fn time(ns: f64) -> String {
+pub(crate) fn time(ns: f64) -> String {
     if ns < 1e3 {
         format!("{ns:.0} ns")
     } else if ns < 1e6 {
@@ -27,11 +27,11 @@ pub(super) fn time(ns: f64) -> String {
 }
 
 /// The middle half of the rounds.
-pub(super) fn spread(summary: &Summary) -> String {
+pub(crate) fn spread(summary: &Summary) -> String {
     format!("{}-{}", ns(summary.lower_quartile), ns(summary.upper_quartile))
 }
 
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}x")
     } else if value < 99.95 {
@@ -42,7 +42,7 @@ pub(super) fn ratio(value: f64) -> String {
 }
 
 /// Bytes in a unit that fits.
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     let value = value as f64;
     let (kib, mib, gib) = (1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0);
     if value < mib {

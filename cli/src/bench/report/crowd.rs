@@ -17,12 +17,15 @@ pub(crate) fn busy(curves: &[Curve]) -> String {
     for curve in curves {
         let cells = THREADS.iter().map(|&threads| {
             let point = curve.points.iter().find(|point| point.threads == threads);
-            number(point.map_or_else(|| "-".to_owned(), |point| ns(point.cost.median)))
+            number(point.map_or_else(
+                || "-".to_owned(),
+                |point| format!("{} {:>6}", ns(point.processor.median), ns(point.wall.median)),
+            ))
         });
         table.add_row(std::iter::once(name_cell(curve.profile.name, curve.profile.role)).chain(cells));
     }
     format!(
-        "\n{}: nanoseconds of a core per operation with 1 to 64 threads at work\n{table}\n",
+        "\n{}, 1 to 64 threads at work: ns per operation, processor time of all threads, and the wall clock times the cores used\n{table}\n",
         first.workload
     )
 }

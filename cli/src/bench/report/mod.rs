@@ -1,6 +1,6 @@
 //! Tables for people.
 
-mod cells;
+pub(crate) mod cells;
 mod crowd;
 mod latency;
 mod memory;

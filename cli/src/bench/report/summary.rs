@@ -35,6 +35,7 @@ pub(crate) fn summary(document: &Document) -> String {
             }
         }
     }
+    text += &page_faults(document);
     text += &failures(document);
     text += &format!("\n{:.0} s in all\n", document.seconds);
     text
@@ -86,6 +87,43 @@ fn standing_cell(row: &Row, name: &str) -> Cell {
         Some(verdict) => text.fg(verdict_colour(verdict)),
         None => text,
     }
+}
+
+/// The rows on which anybody meets one or more per 1,000 operations: memory that is fetched, or given away and fetched
+/// again.
+fn page_faults(document: &Document) -> String {
+    let mut text = String::new();
+    for contest in [Contest::Allocators, Contest::Installed, Contest::Arenas] {
+        let of_contest = document.rows.iter().filter(|row| row.contest == contest);
+        let rows: Vec<_> = of_contest
+            .filter(|row| row.cells.iter().any(|cell| cell.page_faults_per_thousand >= 1.0))
+            .collect();
+        let mut everybody = names(&rows, Role::Ours);
+        everybody.extend(names(&rows, Role::Peer));
+        if rows.is_empty() {
+            continue;
+        }
+        let mut table = table();
+        table.set_header(
+            std::iter::once(Cell::new("row")).chain(everybody.iter().map(Cell::new)).collect::<Vec<_>>(),
+        );
+        for row in rows {
+            let cells = everybody.iter().map(|name| {
+                let cell = row.cell(name);
+                number(cell.map_or_else(|| "-".to_owned(), |cell| faults(cell.page_faults_per_thousand)))
+            });
+            table.add_row(std::iter::once(Cell::new(row.workload)).chain(cells));
+        }
+        let place = if contest == Contest::Installed { ", behind #[global_allocator]" } else { "" };
+        text += &format!(
+            "\nPage faults per 1,000 operations{place}, setting up included, where anybody has one or more\n{table}\n"
+        );
+    }
+    text
+}
+
+fn faults(value: f64) -> String {
+    if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
 /// Everybody against the best other peer of each row.

@@ -38,7 +38,7 @@ use std::time::Duration;
 pub(crate) use clock::CpuClock;
 pub(crate) use slot::Slot;
 pub(crate) use tape::{Rng, Tape, sizes};
-pub(crate) use team::{generation, team, watch};
+pub(crate) use team::{Took, generation, team, watch};
 
 use super::contender::{Contender, Reach};
 
@@ -119,6 +119,8 @@ pub(crate) enum Pace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) elapsed: Duration,
+    /// Processor time of all threads together.
+    pub(crate) processor: Duration,
     pub(crate) ops: u64,
     /// Page faults of the timed part, where the workload counts them.
     pub(crate) faults: Option<u64>,
@@ -127,8 +129,9 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn new(elapsed: Duration, ops: u64) -> Self {
-        Self { elapsed, ops, faults: None, process_faults: None }
+    pub(crate) fn new(took: impl Into<Took>, ops: u64) -> Self {
+        let Took { elapsed, processor } = took.into();
+        Self { elapsed, processor, ops, faults: None, process_faults: None }
     }
 
     pub(crate) fn with_faults(self, faults: u64) -> Self {
