@@ -66,18 +66,24 @@ pub(super) struct Bar {
     pub(super) value: f64,
     /// The value for people.
     pub(super) text: String,
+    /// Of no allocator: the scale does not start from it.
+    pub(super) is_limit: bool,
 }
 
 /// Bars from zero, one below the other. Those far beyond the shortest end in an arrow.
 pub(super) fn bars(bars: &[Bar]) -> String {
     const LABEL: i32 = 84;
-    const VALUE: i32 = 92;
+    /// Of a digit in the font of the values, about.
+    const DIGIT: f64 = 7.0;
     const TIMES: f64 = 5.0;
 
-    let least = bars.iter().map(|bar| bar.value).fold(f64::INFINITY, f64::min);
+    let values = bars.iter().filter(|bar| !bar.is_limit).map(|bar| bar.value);
+    let least = values.fold(f64::INFINITY, f64::min);
+    let longest = bars.iter().map(|bar| bar.text.chars().count()).max().unwrap_or(0);
+    let for_values = (longest as f64 * DIGIT) as i32 + 14;
     let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
     let end = if least > 0.0 { most.min(least * TIMES) } else { most }.max(f64::MIN_POSITIVE);
-    let room = f64::from(WIDTH as i32 - LABEL - VALUE);
+    let room = f64::from(WIDTH as i32 - LABEL - for_values);
     picture(bars.len() as i32 * LINE + 4, |area| {
         for (index, bar) in bars.iter().enumerate() {
             let top = 2 + index as i32 * LINE;
@@ -233,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_chart_is_a_picture() {
-        let bar = |value| Bar { label: "global", value, text: format!("{value} & <more>") };
+        let bar = |value| Bar { label: "global", value, text: format!("{value} & <more>"), is_limit: false };
         let marks = Marks { label: "row".to_owned(), marks: vec![("global", 0.1), ("heap", 2.0)] };
         let axis = LogAxis { from: 0.5, to: 4.0, ticks: vec![(1.0, "1".to_owned())], line: Some(1.0) };
         let line = Line { name: "jemalloc", points: vec![(0, 3.0), (1, 300.0)] };

@@ -6,6 +6,7 @@ use crate::bench::installed::programs::Figures as ProgramFigures;
 use crate::bench::json::{Document, Latency, Memory, Row};
 use crate::bench::latency::Figures as LatencyFigures;
 use crate::bench::report::cells::{bytes, ns, ratio, time};
+use crate::bench::report::geometric_means;
 use crate::bench::stats::Summary;
 use crate::bench::suite::Contest;
 
@@ -106,21 +107,32 @@ fn overview(document: &Document) -> Vec<Chart> {
         (Contest::Installed, "Behind #[global_allocator]", "overview-installed"),
         (Contest::Arenas, "Arenas", "overview-arenas"),
     ];
-    contests
-        .into_iter()
-        .filter_map(|(contest, title, file)| {
-            let rows: Vec<_> = document.rows.iter().filter(|row| row.contest == contest).collect();
-            let marks: Vec<Marks> = rows.into_iter().filter_map(standing).collect();
-            let axis = LogAxis {
-                from: 0.4,
-                to: 3.0,
-                ticks: [0.5, 0.7, 1.0, 1.5, 2.0, 3.0].map(|tick| (tick, format!("{tick}"))).to_vec(),
-                line: Some(1.0),
-            };
-            (!marks.is_empty())
-                .then(|| Chart::new(title, "times the best peer", dots(&marks, &axis)).filed(file))
-        })
-        .collect()
+    let mut charts = Vec::new();
+    for (contest, title, file) in contests {
+        let rows: Vec<_> = document.rows.iter().filter(|row| row.contest == contest).collect();
+        let marks: Vec<Marks> = rows.iter().copied().filter_map(standing).collect();
+        if marks.is_empty() {
+            continue;
+        }
+        let axis = LogAxis {
+            from: 0.4,
+            to: 3.0,
+            ticks: [0.5, 0.7, 1.0, 1.5, 2.0, 3.0].map(|tick| (tick, format!("{tick}"))).to_vec(),
+            line: Some(1.0),
+        };
+        charts.push(Chart::new(title, "times the best peer", dots(&marks, &axis)).filed(file));
+        let bar = |(label, _, value)| Bar { label, value, text: ratio(value), is_limit: false };
+        let means: Vec<_> = geometric_means(&rows).into_iter().map(bar).collect();
+        charts.push(
+            Chart::new(
+                format!("{title}: all rows"),
+                "geometric mean against the best other peer of each row",
+                bars(&means),
+            )
+            .filed(&format!("{file}-means")),
+        );
+    }
+    charts
 }
 
 /// Ours against the best peer.
@@ -138,6 +150,7 @@ fn time_bars(row: &Row) -> Chart {
             Some(value) => format!("{}  {}", ns(cell.median()), ratio(value)),
             None => ns(cell.median()),
         },
+        is_limit: cell.role == Role::Limit,
     };
     let all: Vec<_> = row.cells.iter().map(bar).collect();
     Chart::new(row.workload, format!("{}; ns per {}", row.about, row.operation), bars(&all))
@@ -180,7 +193,12 @@ fn memory(rows: &[Memory]) -> Vec<Chart> {
             let figures = cell.figures.as_ref()?;
             let value = peak_ratio(figures);
             let settled = figures.settled.per_live(figures.settled.later);
-            Some(Bar { label: cell.allocator, value, text: format!("{value:.2}, then {settled:.2}") })
+            Some(Bar {
+                label: cell.allocator,
+                value,
+                text: format!("{value:.2}, then {settled:.2}"),
+                is_limit: false,
+            })
         };
         let all: Vec<_> = row.cells.iter().filter_map(bar).collect();
         charts.push(Chart::new(row.workload, "at the peak, and two seconds after all was freed", bars(&all)));
@@ -314,6 +332,7 @@ fn programs(document: &Document) -> Vec<Chart> {
                 label: cell.allocator,
                 value: wall,
                 text: format!("{wall:.0} ms, {}", bytes(peak as u64)),
+                is_limit: false,
             })
         };
         let all: Vec<_> = program.cells.iter().filter_map(bar).collect();
@@ -332,7 +351,7 @@ fn crowd(document: &Document) -> Vec<Chart> {
         .map(|(label, figures)| {
             let own = (figures.births.birth_ns.median - figures.births.bare_ns.median).max(0.0);
             let resident = figures.births.resident_leaving.median;
-            Bar { label, value: own, text: format!("{}, {resident:.0} B", time(own)) }
+            Bar { label, value: own, text: format!("{}, {resident:.0} B", time(own)), is_limit: false }
         })
         .collect();
     if births.is_empty() {
@@ -352,6 +371,7 @@ fn crowd(document: &Document) -> Vec<Chart> {
                 label,
                 value,
                 text: format!("{}, {}", time(value), bytes(heaps.resident.median as u64)),
+                is_limit: false,
             })
         })
         .collect();

@@ -17,7 +17,7 @@ pub(crate) use self::latency::latency;
 pub(crate) use self::memory::memory;
 pub(crate) use self::programs::programs;
 pub(crate) use self::scale::scale;
-pub(crate) use self::summary::summary;
+pub(crate) use self::summary::{geometric_means, summary};
 
 use self::cells::{ns, ratio, spread};
 use super::contender::Role;

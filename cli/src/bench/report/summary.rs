@@ -137,34 +137,42 @@ fn standings(rows: &[&Row]) -> String {
         "tied",
         "behind",
     ]);
-    for role in [Role::Ours, Role::Peer] {
-        for name in names(rows, role) {
-            let duels: Vec<_> =
-                rows.iter().filter_map(|row| Some((row.cell(name)?, best_other(row, name)?))).collect();
-            let ratios = duels.iter().map(|(own, best)| own.median() / best.median());
-            let Some(mean) = geometric_mean(ratios) else {
-                continue;
-            };
-            let verdicts = |wanted| {
-                let found = duels.iter().filter(|(own, best)| {
-                    Verdict::of(&own.ns_per_operation, &best.ns_per_operation) == wanted
-                });
-                number(found.count())
-            };
-            table.add_row(vec![
-                name_cell(name, role),
-                number(ratio(mean)).add_attribute(Attribute::Bold),
-                number(duels.len()),
-                verdicts(Verdict::Ahead),
-                verdicts(Verdict::Tied),
-                verdicts(Verdict::Behind),
-            ]);
-        }
+    for (name, role, mean) in geometric_means(rows) {
+        let duels: Vec<_> =
+            rows.iter().filter_map(|row| Some((row.cell(name)?, best_other(row, name)?))).collect();
+        let verdicts = |wanted| {
+            let found = duels
+                .iter()
+                .filter(|(own, best)| Verdict::of(&own.ns_per_operation, &best.ns_per_operation) == wanted);
+            number(found.count())
+        };
+        table.add_row(vec![
+            name_cell(name, role),
+            number(ratio(mean)).add_attribute(Attribute::Bold),
+            number(duels.len()),
+            verdicts(Verdict::Ahead),
+            verdicts(Verdict::Tied),
+            verdicts(Verdict::Behind),
+        ]);
     }
     if table.is_empty() {
         return String::new();
     }
     format!("\n{table}\n")
+}
+
+/// Everybody's time against the best other peer, over all rows; in the order of the tables.
+pub(crate) fn geometric_means(rows: &[&Row]) -> Vec<(&'static str, Role, f64)> {
+    let mut means = Vec::new();
+    for role in [Role::Ours, Role::Peer] {
+        for name in names(rows, role) {
+            let ratios = rows
+                .iter()
+                .filter_map(|row| Some(row.cell(name)?.median() / best_other(row, name)?.median()));
+            means.extend(geometric_mean(ratios).map(|mean| (name, role, mean)));
+        }
+    }
+    means
 }
 
 /// The fastest peer of a row that is not `name`.
