@@ -23,7 +23,7 @@ pub(crate) const THREADS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 const ROUNDS: usize = 5;
 
 /// The workloads of these curves.
-pub(crate) const WORKLOADS: [&str; 4] = ["larson", "mstress", "xmalloc-64", "alloc-test"];
+pub(crate) const WORKLOADS: [&str; 4] = ["larson", "mstress", "alloc-test", "xmalloc-64"];
 
 fn each(threads: usize, visitor: &mut impl WorkloadVisitor) {
     visitor.visit(Larson::new(threads));

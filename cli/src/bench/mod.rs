@@ -1,8 +1,9 @@
 //! `blockyard bench`: the contention suite.
 //!
 //! `contender` says who takes part, `workload` what they are put through, `suite` in which order and how
-//! often; `arena` and `layers` are contests of their own; `memory` and `scale` ask the questions that a time per operation does not answer. `report` is
-//! for people, `json` for programs.
+//! often; `arena` and `layers` are contests of their own, and `installed` is the suite behind `#[global_allocator]`.
+//! `memory`, `latency`, `scale`, `busy` and `crowd` ask the questions that a time per operation does not answer.
+//! `report` is for people, `json` for programs, `page` for people with a browser.
 
 mod arena;
 mod busy;
@@ -45,7 +46,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1024))]
     threads: Option<u16>,
 
-    /// Run only this workload or group of workloads; may be repeated (see --list)
+    /// Run only this workload or group of workloads; may be repeated (see --list). Without it: the timed rows and their
+    /// memory; installed, programs, latency, busy, crowd, scale, arena and layers run when named
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     workload: Vec<String>,
 
@@ -57,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
 
-    /// Short rounds: all tables in about a minute, with more noise
+    /// Short rounds: the timed rows and their memory in about a minute, with more noise
     #[arg(long)]
     quick: bool,
 

@@ -49,10 +49,14 @@ fn picture(height: i32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> String {
         .replace("#020202", "#88888855")
         .replace(" opacity=\"1\"", "")
         .replace(" font-family=\"sans-serif\"", "")
+        // What holds without being said, or is said once for all.
+        .replace(" fill=\"currentColor\"", "")
+        .replace(" stroke=\"none\"", "")
+        .replace(" stroke-width=\"1\"", "")
         .replace(">\n", ">")
         .replace("\n</text>", "</text>");
     let size = format!("width=\"{WIDTH}\" height=\"{height}\"");
-    svg.replacen(&size, &format!("{size} font-family=\"system-ui, sans-serif\""), 1)
+    svg.replacen(&size, &format!("{size} fill=\"currentColor\" font-family=\"system-ui, sans-serif\""), 1)
 }
 
 fn text(area: &Area<'_>, text: &str, at: (i32, i32), side: HPos, size: f64) -> Drawn {
@@ -188,7 +192,7 @@ pub(super) fn lines(lines: &[Line], ticks: &[String], unit: &str) -> String {
             .margin_right(12)
             .x_label_area_size(20)
             .y_label_area_size(42)
-            .build_cartesian_2d(0.0..last, (least * 0.8..most * 1.25).log_scale())?;
+            .build_cartesian_2d(0.0..last, (least * 0.8..most * 1.25).log_scale().base(2.0))?;
         let tick = |place: &f64| {
             let whole = place.fract() == 0.0;
             ticks.get(*place as usize).filter(|_| whole).cloned().unwrap_or_default()

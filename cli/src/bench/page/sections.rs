@@ -61,7 +61,8 @@ pub(super) fn sections(document: &Document) -> Vec<Section> {
         Section {
             id: "latency",
             title: "Latency",
-            lead: "Single calls, every one timed: 99.9 % took at most this long, and the worst that surely kept its core. \
+            lead: "Single calls, every one timed: 99.9 % took at most this long, and the worst that surely kept its core; \
+                   a birth is a thread's first allocation. \
                    Medians of several runs.",
             charts: document.latency.iter().flat_map(latency).collect(),
         },
@@ -265,7 +266,7 @@ fn latency(row: &Latency) -> Vec<Chart> {
     let calls: [(&str, Figure, Figure); 3] = [
         ("alloc", |figures| &figures.alloc.p999, |figures| &figures.alloc.worst_undisturbed),
         ("free", |figures| &figures.free.p999, |figures| &figures.free.worst_undisturbed),
-        ("a thread's first", |figures| &figures.birth.median, |figures| &figures.birth.worst_undisturbed),
+        ("birth", |figures| &figures.birth.median, |figures| &figures.birth.worst_undisturbed),
     ];
     let marks = |figure: Figure, label: String| Marks {
         label,
@@ -277,11 +278,12 @@ fn latency(row: &Latency) -> Vec<Chart> {
     };
     let mut all = Vec::new();
     for (name, tail, worst) in calls {
-        let share = if name == "a thread's first" { "median" } else { "99.9 %" };
+        let share = if name == "birth" { "median" } else { "99.9 %" };
         all.push(marks(tail, format!("{name} {share}")));
         all.push(marks(worst, format!("{name} worst")));
     }
-    let ticks = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7].map(|tick| (tick, time(tick))).to_vec();
+    let ticks = [(1e2, "100ns"), (1e3, "1us"), (1e4, "10us"), (1e5, "100us"), (1e6, "1ms"), (1e7, "10ms")];
+    let ticks = ticks.map(|(tick, label)| (tick, label.to_owned())).to_vec();
     let axis = LogAxis { from: 50.0, to: 2e7, ticks, line: None };
     let chart =
         Chart::new(row.workload, row.about, dots(&all, &axis)).filed(&format!("latency-{}", row.workload));
