@@ -10,7 +10,10 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const WIDTH: u32 = 350;
 /// Height of a line of text or of a bar with the space around it.
 const LINE: i32 = 19;
-const FONT: f64 = 14.5;
+/// Sizes of text: 12, 11 and 10 pixels, by the unit that `plotters` has.
+const FONT: f64 = 14.88;
+const SMALL: f64 = 13.64;
+const SMALLEST: f64 = 12.4;
 
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
@@ -146,11 +149,11 @@ pub(super) fn dots(rows: &[Marks], axis: &LogAxis) -> String {
             let x = place(*tick);
             let style = if axis.line == Some(*tick) { INK.stroke_width(1) } else { GRID.stroke_width(1) };
             area.draw(&PathElement::new(vec![(x, LINE), (x, bottom)], style))?;
-            text(area, label, (x, LINE / 2), HPos::Center, FONT - 2.0)?;
+            text(area, label, (x, LINE / 2), HPos::Center, SMALLEST)?;
         }
         for (index, row) in rows.iter().enumerate() {
             let middle = (index as i32 + 1) * LINE + LINE / 2;
-            text(area, &row.label, (LABEL - 8, middle), HPos::Right, FONT - 1.0)?;
+            text(area, &row.label, (LABEL - 8, middle), HPos::Right, SMALL)?;
             area.draw(&PathElement::new(
                 vec![(LABEL, middle), (WIDTH as i32 - RIGHT, middle)],
                 GRID.stroke_width(1),
@@ -203,12 +206,12 @@ pub(super) fn lines(lines: &[Line], ticks: &[String], unit: &str) -> String {
             .y_labels(6)
             .x_label_formatter(&tick)
             .y_label_formatter(&|value| super::brief(*value))
-            .label_style(("sans-serif", FONT - 2.0).into_font().color(&INK))
+            .label_style(("sans-serif", SMALLEST).into_font().color(&INK))
             .axis_style(INK)
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .draw()?;
-        text(area, unit, (50, 12), HPos::Left, FONT - 2.0)?;
+        text(area, unit, (50, 12), HPos::Left, SMALLEST)?;
         // The first of the list lies on top.
         for line in lines.iter().rev() {
             let points = line.points.iter().map(|&(place, value)| (place as f64, value));
@@ -232,7 +235,7 @@ fn draw_legend(area: &Area<'_>, names: &[&str], top: i32) -> Drawn {
             top + index as i32 / LEGEND_COLUMNS * LINE + LINE / 2,
         );
         area.draw(&Circle::new((x, y), 4, colour(name).filled()))?;
-        text(area, name, (x + 10, y), HPos::Left, FONT - 1.0)?;
+        text(area, name, (x + 10, y), HPos::Left, SMALL)?;
     }
     Ok(())
 }
