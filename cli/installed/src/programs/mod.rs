@@ -15,8 +15,11 @@ use blockyard_cli::installed::{self, ProgramRun, ProgramSize};
 /// A job with its input ready.
 type Job = Box<dyn FnOnce() -> u64>;
 
+/// Makes the input, and the job on it.
+type Maker = fn(ProgramSize) -> Job;
+
 /// What each is called, and what makes its job. The suite knows the same names.
-const PROGRAMS: [(&str, fn(ProgramSize) -> Job); 5] = [
+const PROGRAMS: [(&str, Maker); 5] = [
     ("syn", parse::job),
     ("jaq", query::job),
     ("tantivy", search::job),
