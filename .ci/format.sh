@@ -2,3 +2,4 @@
 set -euo pipefail
 
 cargo fmt --all --check
+cargo fmt --check --manifest-path cli/installed/Cargo.toml

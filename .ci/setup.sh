@@ -11,3 +11,4 @@ cargo fmt --version || rustup component add rustfmt
 cargo clippy --version || rustup component add clippy
 rustc --version
 cargo metadata --locked --format-version 1 >/dev/null
+cargo metadata --locked --format-version 1 --manifest-path cli/installed/Cargo.toml >/dev/null

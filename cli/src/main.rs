@@ -1,45 +1,7 @@
-//! `blockyard`: the allocator at work on real input, and against its peers.
-//!
-//! `blockyard index [DIR]` builds an inverted index of a source tree on an explicit heap and prints what
-//! every thread holds; `blockyard bench` is the contention suite.
-
-mod bench;
-mod index;
+//! The `blockyard` program. What it does is in the library, which the programs in `installed` share.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-#[derive(Parser)]
-#[command(name = "blockyard", version, about, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    /// What plain `blockyard` does: the same as `blockyard index`.
-    #[command(flatten)]
-    index: index::Args,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Build an inverted index of a directory on an explicit heap, and compare with other allocators.
-    Index(index::Args),
-    /// Run the contention suite against other allocators.
-    Bench(bench::Args),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Index(args)) => index::run(args),
-        Some(Command::Bench(args)) => bench::run(args),
-        None => index::run(cli.index),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("blockyard: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    blockyard_cli::main()
 }

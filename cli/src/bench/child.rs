@@ -11,6 +11,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::contender::{Contender, ContenderVisitor, Field};
+use super::crowd;
+use super::latency;
+use super::machine;
 use super::memory::{self, Footprint};
 use super::workload::Sample;
 use super::workload::cold::first_hundred_thousand;
@@ -34,6 +37,12 @@ pub(crate) enum Task {
     MemoryCollect,
     /// Run one workload, then wait two seconds.
     MemorySettle,
+    /// Run one workload with every call timed.
+    Latency,
+    /// Have ten thousand threads be born.
+    Births,
+    /// Make ten thousand heaps.
+    Heaps,
 }
 
 /// What a child is started with.
@@ -99,13 +108,14 @@ impl Order<'_> {
 pub(crate) fn cold(contender: &str) -> anyhow::Result<Sample> {
     let order = Order { task: Task::Cold, contender, workload: None, threads: 2 };
     let answer: Cold = order.send(&Mutex::new(()))?;
-    Ok(Sample::new(Duration::from_nanos(answer.ns), answer.ops))
+    Ok(Sample::new(Duration::from_nanos(answer.ns), answer.ops).with_process_faults(answer.faults))
 }
 
 #[derive(Serialize, Deserialize)]
 struct Cold {
     ns: u64,
     ops: u64,
+    faults: u64,
 }
 
 struct Answer<'a> {
@@ -117,14 +127,19 @@ impl ContenderVisitor for Answer<'_> {
     fn visit<C: Contender>(&mut self, contender: &'static C) {
         self.json = match self.order.task {
             Task::Cold => {
+                let before = machine::process_faults();
                 let sample = first_hundred_thousand(contender);
-                let answer = Cold { ns: sample.elapsed.as_nanos() as u64, ops: sample.ops };
+                let faults = machine::process_faults() - before;
+                let answer = Cold { ns: sample.elapsed.as_nanos() as u64, ops: sample.ops, faults };
                 Some(serde_json::to_string(&answer))
             }
             Task::MemoryCollect | Task::MemorySettle => {
                 let footprint: Option<Footprint> = memory::measure(contender, self.order);
                 footprint.map(|footprint| serde_json::to_string(&footprint))
             }
+            Task::Births => Some(serde_json::to_string(&crowd::births(contender))),
+            Task::Heaps => crowd::heaps(contender).map(|heaps| serde_json::to_string(&heaps)),
+            Task::Latency => latency::measure(contender, self.order).map(|run| serde_json::to_string(&run)),
         };
     }
 }

@@ -1,26 +1,36 @@
 //! Everything that was measured, for programs.
 
-use std::time::SystemTime;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::busy;
 use super::contender::Role;
+use super::crowd;
+use super::installed::programs;
+use super::latency;
 use super::machine::Machine;
 use super::memory::{self, Figures};
 use super::scale::{self, Axis, Point};
 use super::stats::Summary;
 use super::suite::{Contest, Measured};
 
+/// Grows when a field changes its meaning.
+pub(crate) const SCHEMA: u32 = 2;
+
 /// A whole run.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Document {
-    /// Grows when a field changes its meaning.
+    /// [`SCHEMA`].
     pub(crate) schema: u32,
     /// The version of the tool.
     pub(crate) blockyard: &'static str,
     pub(crate) commit: Option<String>,
     /// Seconds since 1970.
-    #[serde(serialize_with = "unix_seconds")]
+    #[serde(serialize_with = "unix_seconds", deserialize_with = "from_unix_seconds")]
     pub(crate) started: SystemTime,
     pub(crate) command: Vec<String>,
     pub(crate) quick: bool,
@@ -32,6 +42,10 @@ pub(crate) struct Document {
     pub(crate) rows: Vec<Row>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) scale: Vec<Curve>,
+    pub(crate) busy: Vec<BusyCurve>,
+    pub(crate) crowd: Vec<Crowd>,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) latency: Vec<Latency>,
     /// How long the run took.
     pub(crate) seconds: f64,
 }
@@ -41,8 +55,59 @@ fn unix_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok
     serializer.serialize_u64(since.map_or(0, |since| since.as_secs()))
 }
 
+fn from_unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// What earlier runs wrote, as one document: the first's, with all that the later ones add or measured again.
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Document> {
+    let mut all: Option<Document> = None;
+    for path in paths {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // Names in the document are `'static`, as they are when it is made; this process ends with it.
+        let next: Document = serde_json::from_str(text.leak())
+            .with_context(|| format!("{} is not what --json writes", path.display()))?;
+        ensure!(next.schema == SCHEMA, "{} is of another version of the tool", path.display());
+        match &mut all {
+            None => all = Some(next),
+            Some(all) => all.take_over(next),
+        }
+    }
+    all.context("no file")
+}
+
+impl Document {
+    /// Adds what `other` has; where both have something, its figures stand.
+    fn take_over(&mut self, other: Self) {
+        replace(&mut self.rows, other.rows, |row| (row.contest as u8, row.workload));
+        replace(&mut self.memory, other.memory, |row| row.workload);
+        replace(&mut self.scale, other.scale, |curve| (curve.axis as u8, curve.allocator));
+        replace(&mut self.busy, other.busy, |curve| (curve.workload, curve.allocator));
+        replace(&mut self.crowd, other.crowd, |cell| cell.allocator);
+        replace(&mut self.programs, other.programs, |program| program.program);
+        replace(&mut self.latency, other.latency, |row| row.workload);
+        self.seconds += other.seconds;
+        if self.commit != other.commit {
+            let commits = [self.commit.take(), other.commit].map(|commit| commit.unwrap_or("unknown".into()));
+            self.commit = Some(commits.join(" and "));
+        }
+        self.command.push("and".to_owned());
+        self.command.extend(other.command.into_iter().skip(1));
+    }
+}
+
+fn replace<T, K: PartialEq>(all: &mut Vec<T>, new: Vec<T>, key: impl Fn(&T) -> K) {
+    for item in new {
+        match all.iter_mut().find(|old| key(old) == key(&item)) {
+            Some(old) => *old = item,
+            None => all.push(item),
+        }
+    }
+}
+
 /// A timed row.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) workload: &'static str,
     pub(crate) group: &'static str,
@@ -55,7 +120,7 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -68,6 +133,8 @@ pub(crate) struct Cell {
     pub(crate) to_limit: Option<f64>,
     /// Of one repetition, where the row counts them.
     pub(crate) page_faults: Option<u64>,
+    /// Of the process in a whole round, setting up included, per 1,000 operations.
+    pub(crate) page_faults_per_thousand: f64,
 }
 
 impl Cell {
@@ -106,6 +173,7 @@ impl From<Measured> for Row {
                     to_best_peer: best_peer.map(|(_, best)| cell.summary.median / best),
                     to_limit: limit.map(|(_, limit)| cell.summary.median / limit),
                     page_faults: cell.faults,
+                    page_faults_per_thousand: cell.faults_per_thousand,
                     ns_per_operation: cell.summary,
                 })
                 .collect(),
@@ -124,13 +192,13 @@ impl Row {
 }
 
 /// Resident memory on one workload.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) workload: &'static str,
     pub(crate) cells: Vec<MemoryCell>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct MemoryCell {
     pub(crate) allocator: &'static str,
     pub(crate) role: Role,
@@ -154,8 +222,123 @@ impl From<memory::Measured> for Memory {
     }
 }
 
+/// A real program behind `#[global_allocator]`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Program {
+    pub(crate) program: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) cells: Vec<ProgramCell>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ProgramCell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// None where the process failed.
+    pub(crate) figures: Option<programs::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<programs::Measured> for Program {
+    fn from(measured: programs::Measured) -> Self {
+        let cells = measured.cells.into_iter().map(|cell| ProgramCell {
+            allocator: cell.profile.name,
+            role: cell.profile.role,
+            figures: cell.result.as_ref().ok().cloned(),
+            failure: cell.result.err(),
+        });
+        Self { program: measured.program.name, about: measured.program.about, cells: cells.collect() }
+    }
+}
+
+/// Single calls on one workload.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) workload: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) cells: Vec<LatencyCell>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LatencyCell {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// In nanoseconds; none where the process failed.
+    pub(crate) figures: Option<latency::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<latency::Measured> for Latency {
+    fn from(measured: latency::Measured) -> Self {
+        let cells = measured.cells.into_iter().map(|cell| LatencyCell {
+            allocator: cell.profile.name,
+            role: cell.profile.role,
+            figures: cell.result.as_ref().ok().cloned(),
+            failure: cell.result.err(),
+        });
+        Self { workload: measured.row.name, about: measured.row.about, cells: cells.collect() }
+    }
+}
+
+/// One workload with more and more threads at work.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct BusyCurve {
+    pub(crate) workload: &'static str,
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    pub(crate) points: Vec<BusyPoint>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct BusyPoint {
+    pub(crate) threads: usize,
+    /// Of all threads together.
+    pub(crate) processor_ns_per_operation: Summary,
+    /// By the wall clock, times the cores that the threads can use.
+    pub(crate) core_ns_per_operation: Summary,
+    pub(crate) page_faults_per_thousand: f64,
+}
+
+impl From<busy::Curve> for BusyCurve {
+    fn from(curve: busy::Curve) -> Self {
+        let points = curve.points.into_iter().map(|point| BusyPoint {
+            threads: point.threads,
+            processor_ns_per_operation: point.processor,
+            core_ns_per_operation: point.wall,
+            page_faults_per_thousand: point.faults_per_thousand,
+        });
+        Self {
+            workload: curve.workload,
+            allocator: curve.profile.name,
+            role: curve.profile.role,
+            points: points.collect(),
+        }
+    }
+}
+
+/// Ten thousand births of threads, and heaps where there are any.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Crowd {
+    pub(crate) allocator: &'static str,
+    pub(crate) role: Role,
+    /// None where a process failed.
+    pub(crate) figures: Option<crowd::Figures>,
+    pub(crate) failure: Option<String>,
+}
+
+impl From<crowd::Measured> for Crowd {
+    fn from(measured: crowd::Measured) -> Self {
+        Self {
+            allocator: measured.profile.name,
+            role: measured.profile.role,
+            figures: measured.result.as_ref().ok().cloned(),
+            failure: measured.result.err(),
+        }
+    }
+}
+
 /// Costs along one axis.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Curve {
     pub(crate) axis: Axis,
     pub(crate) allocator: &'static str,

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
@@ -56,6 +56,11 @@ pub(crate) fn resident() -> u64 {
     kibibytes(&read("/proc/self/smaps_rollup"), "Rss").unwrap_or(0)
 }
 
+/// This process's address space, in bytes.
+pub(crate) fn mapped() -> u64 {
+    kibibytes(&read("/proc/self/status"), "VmSize").unwrap_or(0)
+}
+
 /// The largest resident memory since the start or the last [`reset_peak`], in bytes.
 pub(crate) fn resident_peak() -> u64 {
     kibibytes(&read("/proc/self/status"), "VmHWM").unwrap_or(0)
@@ -69,14 +74,27 @@ pub(crate) fn reset_peak() {
 
 /// Pages that the system has handed to the calling thread so far, without reading from a disk.
 pub(crate) fn page_faults() -> u64 {
+    usage_of(libc::RUSAGE_THREAD).ru_minflt as u64
+}
+
+/// The same, of all threads of the process, those that have ended included.
+pub(crate) fn process_faults() -> u64 {
+    usage_of(libc::RUSAGE_SELF).ru_minflt as u64
+}
+
+/// How often the calling thread was taken from its core although it had work to do.
+pub(crate) fn cores_lost() -> u64 {
+    usage_of(libc::RUSAGE_THREAD).ru_nivcsw as u64
+}
+
+fn usage_of(who: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the system fills the structure in, all of it, where it does not fail.
-    let usage = unsafe {
-        let failed = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+    unsafe {
+        let failed = libc::getrusage(who, usage.as_mut_ptr());
         assert_eq!(failed, 0, "the system counts no page faults");
         usage.assume_init()
-    };
-    usage.ru_minflt as u64
+    }
 }
 
 fn read(path: &str) -> String {

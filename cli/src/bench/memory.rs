@@ -60,6 +60,10 @@ pub(crate) struct Footprint {
     pub(crate) end: u64,
     /// Resident after what [`Task`] asked for: a collection, or two seconds.
     pub(crate) later: u64,
+    /// Page faults of the process while the workload ran.
+    pub(crate) faults: u64,
+    /// What the workload calls operations.
+    pub(crate) ops: u64,
 }
 
 impl Footprint {
@@ -70,6 +74,16 @@ impl Footprint {
 
     pub(crate) fn per_live(&self, bytes: u64) -> f64 {
         bytes as f64 / self.peak_live as f64
+    }
+
+    /// A purge that takes away what is needed again shows here.
+    pub(crate) fn faults_per_thousand(&self) -> f64 {
+        self.faults as f64 * 1e3 / self.ops as f64
+    }
+
+    /// Bytes given back to the system since the peak.
+    pub(crate) fn released(&self) -> u64 {
+        self.peak.saturating_sub(self.later)
     }
 
     /// How much the peak per live byte grew after the first quarter of the run; 1 is flat.
@@ -106,12 +120,14 @@ impl<C: Contender> WorkloadVisitor for Child<'_, C> {
         let above = |bytes: u64| bytes.saturating_sub(baseline);
 
         let early = reps.div_ceil(4);
-        workload.round(counting, early);
+        let faults = machine::process_faults();
+        let mut ops = workload.round(counting, early).ops;
         let early_peak = above(machine::resident_peak());
         let early_live = LiveBytes::read().peak as u64;
         if *reps > early {
-            workload.round(counting, reps - early);
+            ops += workload.round(counting, reps - early).ops;
         }
+        let faults = machine::process_faults() - faults;
         let peak = above(machine::resident_peak());
         let end = above(machine::resident());
         let live = LiveBytes::read();
@@ -131,6 +147,8 @@ impl<C: Contender> WorkloadVisitor for Child<'_, C> {
             peak,
             end,
             later: above(machine::resident()),
+            faults,
+            ops,
         });
     }
 }
@@ -169,7 +187,7 @@ pub(crate) struct Cell {
     pub(crate) result: Result<Figures, String>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// Of the process that collected; `later` is after the collection.
     pub(crate) collected: Footprint,

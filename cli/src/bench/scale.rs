@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 
 use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::contender::{Attached, Contender, ContenderVisitor, Field, Need, Profile, Reach};
 use super::stats::Summary;
@@ -24,7 +24,7 @@ const STACK: usize = 64 << 10;
 pub(crate) const STEPS: u64 = (THREADS.len() + HEAPS.len() + BLOCKS.len()) as u64;
 
 /// What there is more and more of.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Axis {
     /// Threads alive, parked, each with a block of its own.
@@ -63,7 +63,7 @@ pub(crate) struct Curve {
 }
 
 /// Nanoseconds per operation.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Point {
     pub(crate) count: usize,
     pub(crate) pair: Summary,

@@ -3,10 +3,13 @@
 use anyhow::bail;
 
 use super::arena;
+use super::busy;
 use super::contender::{Profile, left_out, profiles};
+use super::installed::programs::{self, Program};
+use super::latency;
 use super::layers;
 use super::memory;
-use super::workload::{self, Spec, Workload, WorkloadVisitor};
+use super::workload::{Spec, specs};
 
 /// Names that stand for several rows.
 const TIME: &str = "time";
@@ -14,6 +17,11 @@ const MEMORY: &str = "memory";
 const SCALE: &str = "scale";
 const ARENA: &str = "arena";
 const LAYERS: &str = "layers";
+const INSTALLED: &str = "installed";
+const PROGRAMS: &str = "programs";
+const LATENCY: &str = "latency";
+const BUSY: &str = "busy";
+const CROWD: &str = "crowd";
 const ALL: &str = "all";
 
 /// What a run consists of.
@@ -23,6 +31,8 @@ pub(crate) struct Selection {
     pub(crate) memory: bool,
     /// Whether the scaling curves are wanted.
     pub(crate) scale: bool,
+    /// Whether ten thousand heaps and births are wanted.
+    pub(crate) crowd: bool,
     /// Empty for all.
     allocators: Vec<String>,
     contenders: Vec<Profile>,
@@ -36,9 +46,14 @@ impl Selection {
         others.extend(layers::specs());
         for name in workloads {
             let is_row = specs.iter().chain(&others).any(|spec| spec.is_called(name));
-            if !is_row && ![TIME, MEMORY, SCALE, ALL].contains(&name.as_str()) {
+            let is_part = specs.iter().any(|spec| is_called_installed(spec, name))
+                || programs::PROGRAMS.iter().any(|program| is_named(PROGRAMS, program.name, name))
+                || latency::ROWS.iter().any(|row| is_named(LATENCY, row.name, name))
+                || busy::WORKLOADS.iter().any(|workload| is_named(BUSY, workload, name))
+                || [TIME, MEMORY, SCALE, CROWD, ALL].contains(&name.as_str());
+            if !is_row && !is_part {
                 bail!(
-                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {LAYERS}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
+                    "unknown workload {name:?}; there are:\n  {}\nand groups: {}, {ARENA}, {LAYERS}, {INSTALLED}, {PROGRAMS}, {LATENCY}, {BUSY}, {CROWD}, {TIME}, {MEMORY}, {SCALE}, {ALL}",
                     wrap(specs.iter().chain(&others).map(|spec| spec.name)),
                     groups(&specs).join(", ")
                 );
@@ -60,6 +75,7 @@ impl Selection {
         Ok(Self {
             memory: workloads.is_empty() || named(MEMORY) || named(ALL),
             scale: named(SCALE) || named(ALL),
+            crowd: named(CROWD) || named(ALL),
             names: workloads.to_vec(),
             allocators: allocators.to_vec(),
             contenders: profiles()
@@ -80,6 +96,32 @@ impl Selection {
         self.names.iter().any(|name| spec.is_called(name) || name == ALL)
     }
 
+    /// Whether a row is wanted behind `#[global_allocator]`.
+    pub(crate) fn wants_installed(&self, spec: &Spec) -> bool {
+        self.names.iter().any(|name| is_called_installed(spec, name) || name == ALL)
+    }
+
+    /// The real programs that are wanted.
+    pub(crate) fn programs(&self) -> Vec<Program> {
+        let wanted = |program: &Program| {
+            self.names.iter().any(|name| is_named(PROGRAMS, program.name, name) || name == ALL)
+        };
+        programs::PROGRAMS.into_iter().filter(wanted).collect()
+    }
+
+    /// The workloads whose single calls are wanted.
+    pub(crate) fn latency(&self) -> Vec<latency::Row> {
+        let wanted = |row: &latency::Row| {
+            self.names.iter().any(|name| is_named(LATENCY, row.name, name) || name == ALL)
+        };
+        latency::ROWS.into_iter().filter(wanted).collect()
+    }
+
+    /// Whether a workload is wanted with more and more threads at work.
+    pub(crate) fn wants_busy(&self, workload: &str) -> bool {
+        self.names.iter().any(|name| is_named(BUSY, workload, name) || name == ALL)
+    }
+
     /// Whether a contender takes part.
     pub(crate) fn invites(&self, profile: &Profile) -> bool {
         self.allocators.is_empty() || self.allocators.iter().any(|name| name == profile.name)
@@ -91,22 +133,21 @@ impl Selection {
     }
 }
 
+/// Whether `name` means this row behind `#[global_allocator]`: all of them, or the row's name after a dash.
+fn is_called_installed(spec: &Spec, name: &str) -> bool {
+    let row = name.strip_prefix(INSTALLED);
+    row.is_some_and(|row| row.is_empty() || row.strip_prefix('-').is_some_and(|row| spec.is_called(row)))
+}
+
+/// Whether `name` means this member of a group: all of them, or its own name after a dash.
+fn is_named(group: &str, member: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(group);
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-') == Some(member))
+}
+
 /// Every row of the arenas.
 fn arena_specs(threads: usize) -> Vec<Spec> {
     arena::rows(threads, |_| true, |_| true).into_iter().map(|row| row.spec).collect()
-}
-
-/// Every row of the allocators.
-fn specs(threads: usize) -> Vec<Spec> {
-    struct Specs(Vec<Spec>);
-    impl WorkloadVisitor for Specs {
-        fn visit<W: Workload>(&mut self, workload: W) {
-            self.0.push(workload.spec());
-        }
-    }
-    let mut specs = Specs(Vec::new());
-    workload::each(threads, &mut specs);
-    specs.0
 }
 
 /// The families, in the order of the tables, without those that are just one row of the same name.
@@ -150,10 +191,30 @@ pub(crate) fn list(threads: usize) -> String {
     text += &format!(
         "  {SCALE}\n      pair and batch with 1 to 1,000 threads, 1 to 1,000 heaps, 1,000 to 10 million blocks alive\n"
     );
-    text += &format!("  {ARENA}, {LAYERS}\n      every row whose name begins with it\n");
     text += &format!(
-        "  {TIME}, {ALL}\n      every timed row of allocators; and with {ARENA}, {LAYERS}, {MEMORY} and {SCALE}\n"
+        "  {INSTALLED}, {INSTALLED}-NAME\n      every row above, or that row or group, behind a real #[global_allocator]: in a program for each\n      allocator, which cargo builds the first time (minutes)\n"
     );
+    text += &format!(
+        "  {PROGRAMS}, {PROGRAMS}-NAME\n      the same programs at work with well-known libraries, time and memory:\n"
+    );
+    for program in programs::PROGRAMS {
+        text += &format!("      {:<8} {}\n", program.name, program.about);
+    }
+    text += &format!(
+        "  {LATENCY}, {LATENCY}-NAME\n      single calls, in a process per contender: 99.9th percentile and worst, of:\n"
+    );
+    for row in latency::ROWS {
+        text += &format!("      {:<10} {}\n", row.name, row.about);
+    }
+    text += &format!(
+        "  {BUSY}, {BUSY}-NAME\n      cost of an operation with 1 to 64 threads at work, of: {}\n",
+        busy::WORKLOADS.join(", ")
+    );
+    text += &format!(
+        "  {CROWD}\n      10,000 heaps of one block each, 10,000 births of threads: time and memory\n"
+    );
+    text += &format!("  {ARENA}, {LAYERS}\n      every row whose name begins with it\n");
+    text += &format!("  {TIME}, {ALL}\n      every timed row of allocators; and with all of the above\n");
     text += "\nAllocators:\n";
     for profile in profiles() {
         text += &format!("  {:<12} {}\n", profile.name, about(&profile));
@@ -224,6 +285,19 @@ mod tests {
         assert!(wanted(&arenas).is_empty() && !arenas.memory);
         assert!(arena_specs(2).iter().all(|spec| arenas.wants_when_named(spec)));
         assert!(wanted(&select(&["memory"], &[]).expect("a selection")).is_empty());
+    }
+
+    #[test]
+    fn rows_behind_the_global_allocator_by_name() {
+        let installed = |workloads: &[&str]| {
+            let selection = select(workloads, &[]).expect("a selection");
+            assert!(wanted(&selection).is_empty() || workloads.is_empty());
+            let specs = specs(2).into_iter();
+            specs.filter(|spec| selection.wants_installed(spec)).map(|spec| spec.name).collect::<Vec<_>>()
+        };
+        assert_eq!(installed(&["installed"]).len(), specs(2).len());
+        assert_eq!(installed(&["installed-larson", "installed-mixed"]), ["mixed", "larson-1", "larson-n"]);
+        assert!(installed(&[]).is_empty() && select(&["installed-larsen"], &[]).is_err());
     }
 
     #[test]

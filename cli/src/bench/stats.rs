@@ -1,9 +1,9 @@
 //! Medians and quartiles: all the statistics there are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the rounds of one cell came to, in nanoseconds per operation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
     pub(crate) min: f64,

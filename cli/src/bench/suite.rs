@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::contender::{Contender, ContenderVisitor, Field, Profile};
+use super::machine;
 use super::stats::Summary;
 use super::workload::{self, Pace, Rng, Sample, Spec, Workload, WorkloadVisitor};
 
@@ -18,11 +19,13 @@ pub(crate) struct Effort {
 }
 
 /// Who meets whom: rows of different contests have nothing in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Contest {
     /// Of allocators: blocks that are freed one by one.
     Allocators,
+    /// Of allocators behind `#[global_allocator]`, a process for each.
+    Installed,
     /// Of arenas: memory that is taken back all at once.
     Arenas,
     /// Of layers over a heap, with the heap alone as the peer.
@@ -32,7 +35,7 @@ pub(crate) enum Contest {
 /// A row ready to be measured.
 pub(crate) struct Row {
     pub(crate) spec: Spec,
-    contest: Contest,
+    pub(crate) contest: Contest,
     cells: Vec<Cell>,
 }
 
@@ -55,6 +58,10 @@ pub(crate) struct MeasuredCell {
     pub(crate) summary: Summary,
     /// Page faults of one repetition of the last round, where the row counts them.
     pub(crate) faults: Option<u64>,
+    /// Page faults of the process in a round, its setting-up included, per 1,000 operations: the median.
+    pub(crate) faults_per_thousand: f64,
+    /// Processor time of all threads together, in nanoseconds per operation.
+    pub(crate) processor: Summary,
 }
 
 /// The rows that `wanted` says yes to, with the contenders of `field` that can serve them.
@@ -158,29 +165,38 @@ impl Row {
 
         let mut samples = vec![Vec::with_capacity(effort.rounds); self.cells.len()];
         let mut faults = vec![None; self.cells.len()];
+        let mut processor = samples.clone();
+        let mut all_faults = vec![Vec::with_capacity(effort.rounds); self.cells.len()];
         let mut order: Vec<usize> = (0..self.cells.len()).collect();
         let mut rng = Rng::with_seed(effort.rounds as u64);
         for _ in 0..effort.rounds {
             rng.shuffle(&mut order);
             for &index in &order {
                 announce(&self.cells[index]);
+                let before = machine::process_faults();
                 let sample = (self.cells[index].run)(reps[index]);
+                let here = machine::process_faults() - before;
+                all_faults[index]
+                    .push(sample.process_faults.unwrap_or(here) as f64 * 1e3 / sample.ops as f64);
+                processor[index].push(sample.processor.as_secs_f64() * 1e9 / sample.ops as f64);
                 samples[index].push(sample.ns());
                 faults[index] = sample.faults.map(|faults| faults / reps[index]);
                 progress.inc(1);
             }
         }
 
-        let cells = self.cells.iter().zip(reps).zip(samples).zip(faults);
+        let cells = self.cells.iter().zip(reps).zip(samples).zip(faults).zip(all_faults).zip(processor);
         Measured {
             spec: self.spec.clone(),
             contest: self.contest,
             cells: cells
-                .map(|(((cell, reps), samples), faults)| MeasuredCell {
+                .map(|(((((cell, reps), samples), faults), all_faults), processor)| MeasuredCell {
                     profile: cell.profile,
                     reps,
                     summary: Summary::of(samples),
                     faults,
+                    faults_per_thousand: Summary::of(all_faults).median,
+                    processor: Summary::of(processor),
                 })
                 .collect(),
         }

@@ -7,6 +7,7 @@
 
 mod counting;
 mod field;
+mod installed;
 mod limit;
 mod ours;
 mod peers;
@@ -19,7 +20,9 @@ use std::any::Any;
 
 pub(crate) use counting::{Counting, LiveBytes};
 pub(crate) use field::{ContenderVisitor, Field, Profile, left_out, profiles};
+pub(crate) use installed::Installed;
 pub(crate) use ours::ThroughTrait;
+pub use rusty_alloc::Entry as RustyAllocEntry;
 
 /// One thread's way to its allocator: the four calls of `GlobalAlloc`, on a value that need not be `Sync`.
 ///
@@ -48,7 +51,7 @@ pub(crate) unsafe trait ThreadAlloc {
 }
 
 /// What a contender is to the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// One of blockyard's handles.

@@ -30,7 +30,8 @@ impl Contender for RustyAlloc {
 
 /// The entry points as a `GlobalAlloc`: `malloc_aligned_pow2` and `free_inline_flags_first`, which its
 /// documentation names for this use, and the plain ones where a layout allows them.
-pub(crate) struct Entry;
+#[derive(Clone, Copy, Debug)]
+pub struct Entry;
 
 /// Whether a plain block of `size` bytes is aligned to `align` without being asked.
 const fn is_natural(size: usize, align: usize) -> bool {

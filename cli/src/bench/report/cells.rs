@@ -3,7 +3,7 @@
 use crate::bench::stats::Summary;
 
 /// Nanoseconds, three digits or so.
-pub(super) fn ns(value: f64) -> String {
+pub(crate) fn ns(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}")
     } else if value < 99.95 {
@@ -15,12 +15,23 @@ pub(super) fn ns(value: f64) -> String {
     }
 }
 
+/// Nanoseconds in a unit that fits.
+pub(crate) fn time(ns: f64) -> String {
+    if ns < 1e3 {
+        format!("{ns:.0} ns")
+    } else if ns < 1e6 {
+        format!("{:.1} us", ns / 1e3)
+    } else {
+        format!("{:.1} ms", ns / 1e6)
+    }
+}
+
 /// The middle half of the rounds.
-pub(super) fn spread(summary: &Summary) -> String {
+pub(crate) fn spread(summary: &Summary) -> String {
     format!("{}-{}", ns(summary.lower_quartile), ns(summary.upper_quartile))
 }
 
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}x")
     } else if value < 99.95 {
@@ -31,7 +42,7 @@ pub(super) fn ratio(value: f64) -> String {
 }
 
 /// Bytes in a unit that fits.
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     let value = value as f64;
     let (kib, mib, gib) = (1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0);
     if value < mib {
@@ -54,6 +65,7 @@ mod tests {
         assert_eq!(ns(123.4), "123");
         assert_eq!(ns(18_986.0), "18986");
         assert_eq!(ns(7_700_000.0), "7700k");
+        assert_eq!([time(99.6), time(1_250.0), time(3e6)], ["100 ns", "1.2 us", "3.0 ms"]);
         assert_eq!(ratio(0.954), "0.95x");
         assert_eq!(ratio(1234.0), "1234x");
         assert_eq!(bytes(1 << 20), "1.0 MiB");

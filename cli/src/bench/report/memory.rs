@@ -7,7 +7,7 @@ use super::{heading_cell, name_cell, number, table};
 use crate::bench::contender::Role;
 use crate::bench::memory::{Figures, Measured};
 
-/// Three tables: at the peak, at the end, and growth.
+/// Four tables: at the peak, at the end, growth, and what was given back at which price.
 pub(crate) fn memory(rows: &[Measured]) -> String {
     let mut text =
         String::from("\nResident memory, in a process of its own, less what the process had before\n");
@@ -40,6 +40,13 @@ pub(crate) fn memory(rows: &[Measured]) -> String {
         build(rows, |_, figures| format!("{:.2}", figures.collected.growth().min(figures.settled.growth())));
     text += &format!(
         "\nGrowth: the peak per live byte, by that of the first quarter of the run; 1.00 is flat\n{growth}\n"
+    );
+    let back = build(rows, |_, figures| {
+        let settled = &figures.settled;
+        format!("{} {:>6.1}", bytes(settled.released()), settled.faults_per_thousand())
+    });
+    text += &format!(
+        "\nGiven back to the system two seconds after all was freed, and page faults per 1,000 operations while it ran\n{back}\n"
     );
     text
 }

@@ -1,7 +1,10 @@
 //! Tables for people.
 
-mod cells;
+pub(crate) mod cells;
+mod crowd;
+mod latency;
 mod memory;
+mod programs;
 mod scale;
 mod summary;
 
@@ -9,15 +12,18 @@ use std::io::{IsTerminal, stdout};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
+pub(crate) use self::crowd::{busy, crowd};
+pub(crate) use self::latency::latency;
 pub(crate) use self::memory::memory;
+pub(crate) use self::programs::programs;
 pub(crate) use self::scale::scale;
-pub(crate) use self::summary::summary;
+pub(crate) use self::summary::{geometric_means, summary};
 
 use self::cells::{ns, ratio, spread};
 use super::contender::Role;
 use super::json::{Document, Row};
 use super::select::count;
-use super::suite::{Measured, MeasuredCell};
+use super::suite::{Contest, Measured, MeasuredCell};
 
 /// Columns of a table where standard output is no terminal.
 const WIDTH: usize = 160;
@@ -59,6 +65,9 @@ pub(crate) fn family(rows: &[Measured]) -> String {
     let mut text = String::from("\n");
     let alike = |left: &Measured, right: &Measured| left.spec.about == right.spec.about;
     for rows in rows.chunk_by(alike) {
+        if rows[0].contest == Contest::Installed {
+            text += "Behind #[global_allocator]: ";
+        }
         text += &family_heading(rows);
     }
     // As many rows side by side as fit.

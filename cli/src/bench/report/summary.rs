@@ -13,7 +13,7 @@ use crate::bench::suite::Contest;
 pub(crate) fn summary(document: &Document) -> String {
     let mut text = String::new();
     if !document.rows.is_empty() {
-        for contest in [Contest::Allocators, Contest::Arenas, Contest::Layers] {
+        for contest in [Contest::Allocators, Contest::Installed, Contest::Arenas, Contest::Layers] {
             let rows: Vec<_> = document.rows.iter().filter(|row| row.contest == contest).collect();
             if contest == Contest::Layers {
                 // They are behind what they are over, all of them, and the family's table is all rows.
@@ -24,6 +24,7 @@ pub(crate) fn summary(document: &Document) -> String {
             if !ours.is_empty() {
                 let title = match contest {
                     Contest::Allocators => "All rows",
+                    Contest::Installed => "All rows behind #[global_allocator], a process for each",
                     Contest::Arenas | Contest::Layers => "All rows of arenas",
                 };
                 text += &format!("\n{title}\n{}\n", all_rows(&rows, &ours));
@@ -34,6 +35,7 @@ pub(crate) fn summary(document: &Document) -> String {
             }
         }
     }
+    text += &page_faults(document);
     text += &failures(document);
     text += &format!("\n{:.0} s in all\n", document.seconds);
     text
@@ -87,6 +89,43 @@ fn standing_cell(row: &Row, name: &str) -> Cell {
     }
 }
 
+/// The rows on which anybody meets one or more per 1,000 operations: memory that is fetched, or given away and fetched
+/// again.
+fn page_faults(document: &Document) -> String {
+    let mut text = String::new();
+    for contest in [Contest::Allocators, Contest::Installed, Contest::Arenas] {
+        let of_contest = document.rows.iter().filter(|row| row.contest == contest);
+        let rows: Vec<_> = of_contest
+            .filter(|row| row.cells.iter().any(|cell| cell.page_faults_per_thousand >= 1.0))
+            .collect();
+        let mut everybody = names(&rows, Role::Ours);
+        everybody.extend(names(&rows, Role::Peer));
+        if rows.is_empty() {
+            continue;
+        }
+        let mut table = table();
+        table.set_header(
+            std::iter::once(Cell::new("row")).chain(everybody.iter().map(Cell::new)).collect::<Vec<_>>(),
+        );
+        for row in rows {
+            let cells = everybody.iter().map(|name| {
+                let cell = row.cell(name);
+                number(cell.map_or_else(|| "-".to_owned(), |cell| faults(cell.page_faults_per_thousand)))
+            });
+            table.add_row(std::iter::once(Cell::new(row.workload)).chain(cells));
+        }
+        let place = if contest == Contest::Installed { ", behind #[global_allocator]" } else { "" };
+        text += &format!(
+            "\nPage faults per 1,000 operations{place}, setting up included, where anybody has one or more\n{table}\n"
+        );
+    }
+    text
+}
+
+fn faults(value: f64) -> String {
+    if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
 /// Everybody against the best other peer of each row.
 fn standings(rows: &[&Row]) -> String {
     let mut table = table();
@@ -98,34 +137,42 @@ fn standings(rows: &[&Row]) -> String {
         "tied",
         "behind",
     ]);
-    for role in [Role::Ours, Role::Peer] {
-        for name in names(rows, role) {
-            let duels: Vec<_> =
-                rows.iter().filter_map(|row| Some((row.cell(name)?, best_other(row, name)?))).collect();
-            let ratios = duels.iter().map(|(own, best)| own.median() / best.median());
-            let Some(mean) = geometric_mean(ratios) else {
-                continue;
-            };
-            let verdicts = |wanted| {
-                let found = duels.iter().filter(|(own, best)| {
-                    Verdict::of(&own.ns_per_operation, &best.ns_per_operation) == wanted
-                });
-                number(found.count())
-            };
-            table.add_row(vec![
-                name_cell(name, role),
-                number(ratio(mean)).add_attribute(Attribute::Bold),
-                number(duels.len()),
-                verdicts(Verdict::Ahead),
-                verdicts(Verdict::Tied),
-                verdicts(Verdict::Behind),
-            ]);
-        }
+    for (name, role, mean) in geometric_means(rows) {
+        let duels: Vec<_> =
+            rows.iter().filter_map(|row| Some((row.cell(name)?, best_other(row, name)?))).collect();
+        let verdicts = |wanted| {
+            let found = duels
+                .iter()
+                .filter(|(own, best)| Verdict::of(&own.ns_per_operation, &best.ns_per_operation) == wanted);
+            number(found.count())
+        };
+        table.add_row(vec![
+            name_cell(name, role),
+            number(ratio(mean)).add_attribute(Attribute::Bold),
+            number(duels.len()),
+            verdicts(Verdict::Ahead),
+            verdicts(Verdict::Tied),
+            verdicts(Verdict::Behind),
+        ]);
     }
     if table.is_empty() {
         return String::new();
     }
     format!("\n{table}\n")
+}
+
+/// Everybody's time against the best other peer, over all rows; in the order of the tables.
+pub(crate) fn geometric_means(rows: &[&Row]) -> Vec<(&'static str, Role, f64)> {
+    let mut means = Vec::new();
+    for role in [Role::Ours, Role::Peer] {
+        for name in names(rows, role) {
+            let ratios = rows
+                .iter()
+                .filter_map(|row| Some(row.cell(name)?.median() / best_other(row, name)?.median()));
+            means.extend(geometric_mean(ratios).map(|mean| (name, role, mean)));
+        }
+    }
+    means
 }
 
 /// The fastest peer of a row that is not `name`.
@@ -160,6 +207,25 @@ fn failures(document: &Document) -> String {
             if let Some(failure) = &cell.failure {
                 text += &format!("no memory figure for {} on {}: {failure}\n", cell.allocator, row.workload);
             }
+        }
+    }
+    for program in &document.programs {
+        for cell in &program.cells {
+            if let Some(failure) = &cell.failure {
+                text += &format!("no figure for {} on {}: {failure}\n", cell.allocator, program.program);
+            }
+        }
+    }
+    for row in &document.latency {
+        for cell in &row.cells {
+            if let Some(failure) = &cell.failure {
+                text += &format!("no latency of {} on {}: {failure}\n", cell.allocator, row.workload);
+            }
+        }
+    }
+    for contender in &document.crowd {
+        if let Some(failure) = &contender.failure {
+            text += &format!("no heaps and births of {}: {failure}\n", contender.allocator);
         }
     }
     text

@@ -5,10 +5,9 @@
 
 use std::alloc::Layout;
 use std::ptr;
-use std::time::Duration;
 
 use super::batch::{MANY, Order, fill_and_free};
-use super::{Needs, Pace, Sample, Spec, Workload, layout, opaque, team};
+use super::{Needs, Pace, Sample, Spec, Took, Workload, layout, opaque, team};
 use crate::bench::child;
 use crate::bench::contender::{Contender, Need, ThreadAlloc};
 
@@ -40,7 +39,7 @@ impl Workload for FreshThread {
     }
 
     fn round<C: Contender>(&self, contender: &'static C, reps: u64) -> Sample {
-        let mut elapsed = Duration::ZERO;
+        let mut elapsed = Took::default();
         for _ in 0..reps {
             elapsed += team(contender, 1, |_, gate| {
                 let mut blocks = vec![ptr::null_mut(); MANY];

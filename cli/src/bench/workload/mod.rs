@@ -38,7 +38,7 @@ use std::time::Duration;
 pub(crate) use clock::CpuClock;
 pub(crate) use slot::Slot;
 pub(crate) use tape::{Rng, Tape, sizes};
-pub(crate) use team::{generation, team, watch};
+pub(crate) use team::{Took, generation, team, watch};
 
 use super::contender::{Contender, Reach};
 
@@ -119,18 +119,27 @@ pub(crate) enum Pace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) elapsed: Duration,
+    /// Processor time of all threads together.
+    pub(crate) processor: Duration,
     pub(crate) ops: u64,
-    /// Page faults, where the workload counts them.
+    /// Page faults of the timed part, where the workload counts them.
     pub(crate) faults: Option<u64>,
+    /// Page faults of the process in the whole round, where that is another process than this.
+    pub(crate) process_faults: Option<u64>,
 }
 
 impl Sample {
-    pub(crate) fn new(elapsed: Duration, ops: u64) -> Self {
-        Self { elapsed, ops, faults: None }
+    pub(crate) fn new(took: impl Into<Took>, ops: u64) -> Self {
+        let Took { elapsed, processor } = took.into();
+        Self { elapsed, processor, ops, faults: None, process_faults: None }
     }
 
     pub(crate) fn with_faults(self, faults: u64) -> Self {
         Self { faults: Some(faults), ..self }
+    }
+
+    pub(crate) fn with_process_faults(self, faults: u64) -> Self {
+        Self { process_faults: Some(faults), ..self }
     }
 
     /// Times `work` on the calling thread, which does `ops` operations.
@@ -160,6 +169,19 @@ pub(crate) const fn layout(size: usize) -> Layout {
         Ok(layout) => layout,
         Err(_) => panic!("a size that no layout can have"),
     }
+}
+
+/// What every workload of the suite says of itself.
+pub(crate) fn specs(threads: usize) -> Vec<Spec> {
+    struct Specs(Vec<Spec>);
+    impl WorkloadVisitor for Specs {
+        fn visit<W: Workload>(&mut self, workload: W) {
+            self.0.push(workload.spec());
+        }
+    }
+    let mut specs = Specs(Vec::new());
+    each(threads, &mut specs);
+    specs.0
 }
 
 /// Hands every workload of the suite to `visitor`, in the order of the tables. `threads` is what rows with

@@ -1,5 +1,6 @@
 //! Threads that start together.
 
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +9,29 @@ use crossbeam_utils::Backoff;
 
 use super::CpuClock;
 use crate::bench::contender::{Attached, Contender};
+
+/// What a timed part took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    /// By the wall clock, or the thread's own time where there is only one.
+    pub(crate) elapsed: Duration,
+    /// Processor time of all threads together.
+    pub(crate) processor: Duration,
+}
+
+impl From<Duration> for Took {
+    /// Of work that one thread did.
+    fn from(elapsed: Duration) -> Self {
+        Self { elapsed, processor: elapsed }
+    }
+}
+
+impl AddAssign for Took {
+    fn add_assign(&mut self, other: Self) {
+        self.elapsed += other.elapsed;
+        self.processor += other.processor;
+    }
+}
 
 /// When one thread's timed part began and ended, and how long it worked.
 #[derive(Clone, Copy)]
@@ -19,13 +43,16 @@ pub(crate) struct Span {
 
 impl Span {
     /// From the first start to the last end; the thread's own time where there is only one.
-    fn of_all(spans: &[Self]) -> Duration {
+    fn of_all(spans: &[Self]) -> Took {
         if let [only] = spans {
-            return only.worked;
+            return only.worked.into();
         }
         let start = spans.iter().map(|span| span.start).min();
         let end = spans.iter().map(|span| span.end).max();
-        start.zip(end).map_or(Duration::ZERO, |(start, end)| end.duration_since(start))
+        Took {
+            elapsed: start.zip(end).map_or(Duration::ZERO, |(start, end)| end.duration_since(start)),
+            processor: spans.iter().map(|span| span.worked).sum(),
+        }
     }
 }
 
@@ -61,7 +88,7 @@ pub(crate) fn team<C: Contender>(
     contender: &'static C,
     members: usize,
     job: impl Fn(usize, &Gate) -> Span + Sync,
-) -> Duration {
+) -> Took {
     let gate = Gate::new(members);
     let spans: Vec<Span> = thread::scope(|scope| {
         let threads: Vec<_> = (0..members)
@@ -100,8 +127,9 @@ pub(crate) fn generation<C: Contender>(contender: &'static C, members: usize, jo
 
 /// Times `work`, which starts and ends threads, `threads` of them at a time: by the wall clock, or as
 /// processor time where there is only one.
-pub(crate) fn watch(threads: usize, work: impl FnOnce()) -> Duration {
+pub(crate) fn watch(threads: usize, work: impl FnOnce()) -> Took {
     let (wall, processor) = (Instant::now(), CpuClock::of_process());
     work();
-    if threads == 1 { processor.elapsed() } else { wall.elapsed() }
+    let (wall, processor) = (wall.elapsed(), processor.elapsed());
+    Took { elapsed: if threads == 1 { processor } else { wall }, processor }
 }
