@@ -43,7 +43,7 @@ pub(crate) struct HeapCore {
     pub(super) routed: AtomicBool,
     pub(super) references: References,
     /// The next heap that nobody needs, in the list of those.
-    pub(super) next_dead: AtomicPtr<HeapCore>,
+    pub(crate) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
     pub(crate) heavy: HeavyClasses,
 }

@@ -4,7 +4,8 @@ use core::alloc::Layout;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::slow::{chunk_of, count_posted, free_span, post};
+use super::outbox::{count_posted, post};
+use super::slow::{chunk_of, free_span};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore};
 use crate::raw::chunk::{Chunk, State};

@@ -723,11 +723,11 @@ impl LocalCore {
         self.version.get()
     }
     /// Any thread: blocks are on their way here.
-    pub(super) fn add_posted(&self, class: usize, count: u32) {
+    pub(crate) fn add_posted(&self, class: usize, count: u32) {
         self.posted[class].add_shared(u64::from(count));
     }
     /// Any thread: bytes requested for blocks on their way here.
-    pub(super) fn add_posted_requested(&self, bytes: u64) {
+    pub(crate) fn add_posted_requested(&self, bytes: u64) {
         self.posted_requested.add_shared(bytes);
     }
     pub(crate) fn posted(&self, class: usize) -> u64 {
@@ -763,28 +763,6 @@ pub(crate) unsafe fn chunk_of(block: *mut u8) -> *const Chunk {
         let chunk = &raw const (*segment).chunks[index];
         if (*chunk).state() == State::Tail { chunk.sub((*chunk).offset.get() as usize) } else { chunk }
     }
-}
-
-/// Counts a chain as on its way to the owner of its chunk.
-///
-/// # Safety
-/// (I2) The chain's blocks are live, and so is their heap.
-pub(super) unsafe fn count_posted(chain: &Chain) {
-    // SAFETY: (I2) the chunk's record does not change; (I6) local heaps live as long as the heap.
-    unsafe {
-        let owner = &*(*chain.chunk).local();
-        owner.add_posted((*chain.chunk).class(), chain.count);
-        owner.add_posted_requested(chain.requested);
-    }
-}
-
-/// Sends a chain to the owner of its chunk.
-///
-/// # Safety
-/// (I1) The caller gives up the blocks; the chunk's heap is alive.
-pub(super) unsafe fn post(chain: Chain) {
-    // SAFETY: (I2), (I6) as in `count_posted`.
-    unsafe { (*(*chain.chunk).local()).inbox.post(chain) };
 }
 
 /// Frees a run of whole chunks, on any thread.
