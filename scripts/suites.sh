@@ -90,8 +90,12 @@ prepare() {
     # Modules that the registry's copies of these crates do not have.
     case $name in regex | regex-automata) sed -i -E '/^(#\[cfg.*\]\s*)?mod (fuzz|gen);/d' "$copy/tests/lib.rs" ;; esac
     printf '\n[dev-dependencies.suites-allocator]\npath = "%s"\n\n[workspace]\n' "$work/allocator" >>"$copy/Cargo.toml"
-    # The registry writes every target's root into the manifest.
-    awk '/^\[/ { section = $0 } section ~ /^\[(lib|\[test\])\]/ && /^path = / { gsub(/"/, "", $3); print $3 }' "$copy/Cargo.toml" |
+    # The registry writes every target's root into the manifest; older copies have the usual ones, unnamed.
+    (
+        cd "$copy"
+        awk '/^\[/ { section = $0 } section ~ /^\[(lib|\[test\])\]/ && /^path = / { gsub(/"/, "", $3); sub(/^\.\//, "", $3); print $3 }' Cargo.toml
+        find src/lib.rs tests -maxdepth 1 -name '*.rs' 2>/dev/null || true
+    ) | sort -u |
         while read -r root; do
             ! grep -q global_allocator "$copy/$root" || continue
             cat >>"$copy/$root" <<'END'
