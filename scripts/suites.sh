@@ -90,6 +90,8 @@ prepare() {
     # Modules that the registry's copies of these crates do not have.
     case $name in regex | regex-automata) sed -i -E '/^(#\[cfg.*\]\s*)?mod (fuzz|gen);/d' "$copy/tests/lib.rs" ;; esac
     printf '\n[dev-dependencies.suites-allocator]\npath = "%s"\n\n[workspace]\n' "$work/allocator" >>"$copy/Cargo.toml"
+    # What its tests use is to be built with this very tokio.
+    [ "$name" != tokio ] || printf '\n[patch.crates-io]\ntokio = { path = "." }\n' >>"$copy/Cargo.toml"
     # The registry writes every target's root into the manifest; older copies have the usual ones, unnamed.
     (
         cd "$copy"

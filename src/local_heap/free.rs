@@ -30,7 +30,7 @@ pub(crate) unsafe fn free(record: *const ThreadRecord, block: *mut u8, size: usi
         let owner = (*segment).owners[index].load(Ordering::Relaxed).cast_const();
         let chunk = &raw const (*segment).chunks[index];
         if owner == record {
-            if (*chunk).push(block.cast(), size) {
+            if (*chunk).push(Segment::whole(block).cast(), size) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
@@ -79,7 +79,7 @@ unsafe fn free_odd(record: *const ThreadRecord, block: *mut u8, size: Option<usi
         let size = size.unwrap_or_else(|| (*chunk).block_size());
         let owner = (*segment).owners[Segment::index_of_chunk(chunk)].load(Ordering::Relaxed);
         if owner.cast_const() == record {
-            if (*chunk).push(block.cast(), size) {
+            if (*chunk).push(Segment::whole(block).cast(), size) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
@@ -106,7 +106,7 @@ unsafe fn free_foreign(
             && let Some(local) = (*record).outbox(heap.id)
             && !heap.is_dropped()
         {
-            (*local).free_foreign(chunk, block, size);
+            (*local).free_foreign(chunk, Segment::whole(block), size);
         } else {
             free_foreign_slow(record, heap, chunk, block, size);
         }
@@ -135,12 +135,12 @@ unsafe fn free_foreign_slow(
             if (*local).record() == record {
                 (*record).set_outbox(heap.id, local);
             }
-            (*local).free_foreign(chunk, block, size);
+            (*local).free_foreign(chunk, Segment::whole(block), size);
         },
         // SAFETY: (I1) passed on. A thread past our destructor, or one for which there is no
         // memory: no outbox, every block goes home by itself.
         None => unsafe {
-            let head = block.cast();
+            let head = Segment::whole(block).cast();
             let chain = Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 };
             heap.while_held((*chunk).local(), || {
                 count_posted(&chain);
