@@ -18,9 +18,20 @@ if [ $# -gt 0 ]; then
     interpret --test all -- "$@"
     exit
 fi
-interpret --lib -- --skip size_class
-for module in arena::values arena::scopes fixed_buffer context:: temp:: traits walk::a_walk walk::what_waits \
+cut=0
+module() {
+    local status=0
+    echo "== $*"
+    interpret "$@" || status=$?
+    case $status in
+    0) ;;
+    124) echo "cut off" && cut=$((cut + 1)) ;;
+    *) exit $status ;;
+    esac
+}
+module --lib -- --skip size_class
+for name in context:: arena::values arena::scopes fixed_buffer temp:: traits walk::a_walk walk::what_waits \
     layers::fallback layers::segregate layers::locked pool::values pool::what_panics pool::boxes api_04; do
-    echo "== $module"
-    interpret --test all -- "$module" || { status=$?; [ $status -ne 124 ] || echo "cut off"; [ $status -eq 124 ] || exit $status; }
+    module --test all -- "$name"
 done
+echo "nothing found; $cut modules cut off"
