@@ -20,9 +20,8 @@ impl Counts {
                 self.0[kind] += 1;
             }
             // `unsafe extern "C" fn` is a function.
-            after_unsafe = name == "unsafe"
-                || (after_unsafe && matches!(token, TokenTree::Literal(_))
-                    || name == "extern" && after_unsafe);
+            let between = name == "extern" || matches!(token, TokenTree::Literal(_));
+            after_unsafe = name == "unsafe" || after_unsafe && between;
             if let TokenTree::Group(group) = token {
                 self.add(group.stream());
             }
