@@ -40,7 +40,11 @@ pub(crate) const OUTBOX_SLOTS: usize = 32;
 /// Owners whose blocks a thread can collect at once where they come in no order.
 pub(crate) const OUTBOX_OWNERS: usize = 4;
 /// Blocks in a chain at most that goes home among others of its owner, not by itself.
+#[cfg(not(loom))]
 pub(crate) const SHORT_CHAIN: u32 = 8;
+/// So that two blocks show how a chain goes, and one how a short one does.
+#[cfg(loom)]
+pub(crate) const SHORT_CHAIN: u32 = 1;
 /// Blocks of one owner that go home together at most.
 pub(crate) const MIXED_BLOCKS: u32 = 128;
 /// Blocks in one chain at most. Longer chains save little: the queue's cost is already spread

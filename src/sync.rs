@@ -10,6 +10,8 @@ mod imp {
     pub(crate) use core::sync::atomic::AtomicIsize;
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
     pub(crate) use crossbeam_queue::ArrayQueue;
+    /// Of the registry, which nobody waits for inside `Global`.
+    pub(crate) use parking_lot::{Mutex as TableLock, MutexGuard as TableGuard};
 
     /// A cell that the models can check for racing accesses.
     #[derive(Debug)]
@@ -17,7 +19,6 @@ mod imp {
     pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
-        #[cfg(feature = "allocator-api2-02")]
         pub(crate) const fn new(value: T) -> Self {
             Self(core::cell::UnsafeCell::new(value))
         }
@@ -36,6 +37,24 @@ mod imp {
 mod imp {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicUsize, Ordering, fence};
+
+    pub(crate) use loom::sync::MutexGuard as TableGuard;
+
+    /// parking_lot's, which loom does not know.
+    #[derive(Debug)]
+    pub(crate) struct TableLock<T>(loom::sync::Mutex<T>);
+
+    impl<T> TableLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+        pub(crate) fn lock(&self) -> TableGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+        pub(crate) fn try_lock(&self) -> Option<TableGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+    }
 
     /// The contract of crossbeam's `ArrayQueue` (bounded, refuses when full, never loses), under
     /// a lock: crossbeam-queue cannot be built on loom's atomics.
@@ -91,6 +110,8 @@ pub(crate) enum Site {
     Nudge,
     /// The fence between what is put into a heap and the look whether its handle is gone.
     DroppedByNow,
+    /// The fence between the listing of the dead, or the unlocking of the table, and the look for the other.
+    Burial,
     /// The barrier between an owner's announcement and its look whether it may.
     BiasEnter,
     /// The barrier between the closing of an owner's way and the look whether it is under way.

@@ -70,6 +70,7 @@ use crate::arena::{Blocks, implement_allocator};
 /// });
 /// ```
 #[doc(alias = "stackFallback")]
+#[repr(C)]
 pub struct StackFallback<const N: usize, A: Allocator = Global> {
     bytes: Bytes<N>,
     /// (S1) Bytes of the buffer below the finger: they are nobody's. It is an offset, because the value
@@ -82,6 +83,10 @@ pub struct StackFallback<const N: usize, A: Allocator = Global> {
 /// Aligned as the blocks of most allocators, so that alignment costs the same bytes in every frame.
 #[repr(C, align(16))]
 struct Bytes<const N: usize>(UnsafeCell<[MaybeUninit<u8>; N]>);
+
+// (S2) Behind the bytes comes a field, so that no block of the child's begins where the finger of an unused buffer stands.
+const _: () = assert!(core::mem::offset_of!(StackFallback<16>, room) == 16);
+const _: () = assert!(core::mem::offset_of!(StackFallback<0>, room) == 0);
 
 impl<const N: usize> StackFallback<N> {
     /// `N` bytes, and this thread's block heap behind them.

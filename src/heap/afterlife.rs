@@ -10,15 +10,12 @@
 //! block finds the heap alive, and what it posts is received before the heap goes.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::HeapCore;
 use crate::local_heap::LocalCore;
 use crate::stats;
 use crate::threads::{self, ThreadRecord, current_record};
-
-/// Heaps that nobody needs and that are still listed for statistics.
-static DEAD: AtomicPtr<HeapCore> = AtomicPtr::new(ptr::null_mut());
 
 impl HeapCore {
     /// Gives a reference up.
@@ -27,7 +24,8 @@ impl HeapCore {
     /// The reference is the caller's, who does not touch the heap afterwards.
     unsafe fn leave(&self) {
         if self.references.leave() {
-            push_dead(ptr::from_ref(self).cast_mut());
+            // SAFETY: listed from its making on; the last reference is gone.
+            unsafe { stats::HEAPS.give_up(NonNull::from(self)) };
             bury();
         }
     }
@@ -140,45 +138,14 @@ unsafe fn dropped_locals(record: &ThreadRecord) -> *const LocalCore {
     found
 }
 
-fn push_dead(core: *mut HeapCore) {
-    let mut first = DEAD.load(Ordering::Relaxed);
-    loop {
-        // SAFETY: whoever lists a dead heap is the only one to know it.
-        unsafe { (*core).next_dead.store(first, Ordering::Relaxed) };
-        // ORDER: Release, pairs with the Acquire in `bury`; publishes the link.
-        match DEAD.compare_exchange_weak(first, core, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return,
-            Err(now) => first = now,
-        }
-    }
-}
-
-/// Releases the heaps that nobody needs. Where statistics are just being read, whoever reads them comes
-/// here afterwards: to wait could be to wait for oneself, since reading allocates.
+/// Releases the heaps that nobody needs, unless statistics are just being read: whoever reads them comes here afterwards.
 pub(crate) fn bury() {
-    while !DEAD.load(Ordering::Relaxed).is_null() {
-        let listed = stats::try_edit(|mut list| {
-            // ORDER: Acquire, pairs with the Release in `push_dead`.
-            let dead = DEAD.swap(ptr::null_mut(), Ordering::Acquire);
-            let mut next = dead;
-            // SAFETY: dead heaps are this thread's alone once taken off the list.
-            while let Some(core) = unsafe { next.as_ref() } {
-                list.remove(NonNull::from(core));
-                next = core.next_dead.load(Ordering::Relaxed);
-            }
-            dead
-        });
-        let Some(mut next) = listed else {
-            return;
-        };
-        while let Some(core) = NonNull::new(next) {
-            // SAFETY: nobody needs the heap, statistics do not list it any more, and its local heaps
-            // are detached; the record was allocated like a box's.
-            unsafe {
-                next = core.as_ref().next_dead.load(Ordering::Relaxed);
-                core.as_ref().release_all();
-                drop(Box::from_raw(core.as_ptr()));
-            }
+    stats::HEAPS.bury(|core| {
+        // SAFETY: nobody needs the heap, statistics do not list it any more, and its local heaps
+        // are detached; the record was allocated like a box's.
+        unsafe {
+            core.as_ref().release_all();
+            drop(Box::from_raw(core.as_ptr()));
         }
-    }
+    });
 }

@@ -296,6 +296,8 @@ impl HeapCore {
             let now = if moved.is_some() { new } else { old };
             checkers::hide(place.cast::<u8>().add(offset), now - offset);
             if moved.is_some() {
+                // For `Segment::of`.
+                _ = place.expose_provenance();
                 (*place).size.set(new);
                 if new > old {
                     self.count_mapped(new - old);

@@ -51,7 +51,7 @@ pub(crate) struct HeapCore {
     pub(super) routed: AtomicBool,
     pub(super) references: References,
     /// The next heap that nobody needs, in the list of those.
-    pub(super) next_dead: AtomicPtr<HeapCore>,
+    pub(crate) next_dead: AtomicPtr<HeapCore>,
     pub(super) excess: Excess,
     /// The thread that gives memory back, if there is one.
     pub(super) purger: Mutex<Option<Purger>>,

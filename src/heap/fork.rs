@@ -65,7 +65,7 @@ extern "C" fn in_child() {
 pub(crate) fn guard_forks() {
     static DONE: AtomicBool = AtomicBool::new(false);
     // ORDER: Relaxed: nothing depends on it.
-    if !DONE.load(Ordering::Relaxed) && !DONE.swap(true, Ordering::Relaxed) {
+    if !cfg!(miri) && !DONE.load(Ordering::Relaxed) && !DONE.swap(true, Ordering::Relaxed) {
         // SAFETY: the functions may be called at any fork. Without memory for them forks are as if they were not there.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }

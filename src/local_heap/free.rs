@@ -5,7 +5,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::hardened::{end_run, free_hardened, free_own, is_none_or_tagged, is_tagged, tagged};
-use super::slow::{chunk_of, count_posted, free_span, post};
+use super::outbox::{count_posted, post};
+use super::slow::{chunk_of, free_span};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
 use crate::raw::chunk::{Chunk, State};
@@ -37,7 +38,7 @@ pub(crate) unsafe fn free<'h>(
         let owner = (*segment).owners[index].load(Ordering::Relaxed).cast_const();
         let chunk = &raw const (*segment).chunks[index];
         if owner == record {
-            if (*chunk).push(block.cast(), layout.size()) {
+            if (*chunk).push(Segment::whole(block).cast(), layout.size()) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
@@ -160,7 +161,7 @@ unsafe fn free_odd(
             }
             free_hardened(record, owner, chunk, block, layout);
         } else if owner.cast_const() == record {
-            if (*chunk).push(block.cast(), size) {
+            if (*chunk).push(Segment::whole(block).cast(), size) {
                 (*(*chunk).local()).chunk_event(&*chunk);
             }
         } else {
@@ -187,7 +188,7 @@ unsafe fn free_foreign(
             && let Some(local) = (*record).outbox(heap.id)
             && !heap.is_dropped()
         {
-            (*local).free_foreign(chunk, block, size);
+            (*local).free_foreign(chunk, Segment::whole(block), size);
         } else {
             free_foreign_slow(record, heap, chunk, block, size);
         }
@@ -216,12 +217,12 @@ unsafe fn free_foreign_slow(
             if (*local).record() == record {
                 (*record).set_outbox(heap.id, local);
             }
-            (*local).free_foreign(chunk, block, size);
+            (*local).free_foreign(chunk, Segment::whole(block), size);
         },
         // SAFETY: (I1) passed on. A thread past our destructor, or one for which there is no
         // memory: no outbox, every block goes home by itself.
         None => unsafe {
-            let head = block.cast();
+            let head = Segment::whole(block).cast();
             let chain = Chain { chunk: chunk.cast_mut(), head, tail: head, count: 1, requested: size as u64 };
             heap.while_held((*chunk).local(), || {
                 count_posted(&chain);

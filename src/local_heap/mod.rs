@@ -17,10 +17,11 @@ mod free;
 mod hardened;
 mod outbox;
 mod serve;
+mod siblings;
 mod slow;
 mod walk;
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -32,6 +33,7 @@ pub(crate) use self::free::{free_layout, free_unsized, usable_size};
 pub(crate) use self::hardened::{Hardened, untagged};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
+use self::siblings::Siblings;
 pub(crate) use self::slow::chunk_of;
 use crate::config::MISSES_PER_LOOK;
 use crate::heap::HeapCore;
@@ -149,7 +151,7 @@ pub(crate) struct LocalCore {
     /// The local heap made before this one in the same heap; constant.
     next_in_heap: AtomicPtr<LocalCore>,
     /// Neighbours in the record's list, under its lock.
-    siblings: UnsafeCell<Siblings>,
+    siblings: Siblings,
     /// Chunks of blocks that are not given up.
     owned: Cell<usize>,
     /// The next of the record's local heaps whose heaps' handles are gone: see `afterlife`.
@@ -165,12 +167,6 @@ pub(crate) struct LocalCore {
     posted: [Counter; CLASSES],
     /// Bytes requested for those blocks; any thread writes.
     posted_requested: Counter,
-}
-
-#[derive(Debug)]
-struct Siblings {
-    next: *const LocalCore,
-    prev: *const LocalCore,
 }
 
 impl LocalCore {
@@ -200,7 +196,7 @@ impl LocalCore {
             received_requested: Counter::new(),
             version: Counter::new(),
             next_in_heap: AtomicPtr::new(ptr::null_mut()),
-            siblings: UnsafeCell::new(Siblings { next: ptr::null(), prev: ptr::null() }),
+            siblings: Siblings::new(),
             owned: Cell::new(0),
             next_dropped: Cell::new(ptr::null()),
             making_queue: Cell::new(false),
@@ -233,6 +229,9 @@ impl LocalCore {
     pub(crate) fn inbox(&self) -> &ReturnQueue {
         &self.inbox
     }
+    fn siblings(&self) -> &Siblings {
+        &self.siblings
+    }
 
     /// Whether this is a local heap of `heap`.
     pub(crate) fn is_of(&self, heap: *const HeapCore) -> bool {
@@ -253,46 +252,5 @@ impl LocalCore {
     }
     pub(crate) fn set_next_in_heap(&self, next: *const LocalCore) {
         self.next_in_heap.store(next.cast_mut(), Ordering::Relaxed);
-    }
-
-    /// The next local heap of the same record.
-    ///
-    /// # Safety
-    /// The caller holds the lock of the record's list.
-    pub(crate) unsafe fn next_in_record(&self) -> *const LocalCore {
-        // SAFETY: the lock guards the links.
-        unsafe { (*self.siblings.get()).next }
-    }
-
-    /// Puts this local heap on its record's list.
-    pub(crate) fn attach(&self) {
-        // SAFETY: (I7) records are never freed; the links are touched under the lock only.
-        unsafe {
-            let mut first = (*self.record).locals.lock();
-            (*self.siblings.get()).next = *first;
-            if !first.is_null() {
-                (*(**first).siblings.get()).prev = self;
-            }
-            *first = self;
-        }
-    }
-
-    /// Takes this local heap off its record's list; waits for a thread that is ending just now.
-    pub(crate) fn detach(&self) {
-        // SAFETY: (I7) as in `attach`; the neighbours are attached, so they are alive.
-        unsafe {
-            let mut first = (*self.record).locals.lock();
-            let Siblings { next, prev } = *self.siblings.get();
-            if prev.is_null() {
-                *first = next;
-            } else {
-                (*(*prev).siblings.get()).next = next;
-            }
-            if !next.is_null() {
-                (*(*next).siblings.get()).prev = prev;
-            }
-            // A walk attaches it again.
-            *self.siblings.get() = Siblings { next: ptr::null(), prev: ptr::null() };
-        }
     }
 }

@@ -12,7 +12,6 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::LocalCore;
-use super::slow::{count_posted, post};
 use crate::config::{CHAIN_BLOCKS, MIXED_BLOCKS, OUTBOX_BYTES, OUTBOX_OWNERS, OUTBOX_SLOTS, SHORT_CHAIN};
 use crate::raw::chunk::Chunk;
 use crate::raw::counts::Counter;
@@ -148,7 +147,7 @@ impl Mixed {
 }
 
 impl Outbox {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             slots: [const { Slot::new() }; OUTBOX_SLOTS],
             mixed: [const { Mixed::new() }; OUTBOX_OWNERS],
@@ -161,7 +160,7 @@ impl Outbox {
     /// # Safety
     /// (I1) The caller gives up `block`, which is of `chunk`.
     #[inline(always)]
-    pub(super) unsafe fn add(&self, sender: &LocalCore, chunk: *const Chunk, block: *mut Block, size: usize) {
+    pub(crate) unsafe fn add(&self, sender: &LocalCore, chunk: *const Chunk, block: *mut Block, size: usize) {
         // Records of chunks are 128 bytes apart within a segment, segments 4 MiB.
         let address = chunk.addr();
         let slot = &self.slots[((address >> 7) ^ (address >> 22)) % OUTBOX_SLOTS];
@@ -279,7 +278,7 @@ impl Outbox {
     }
 
     /// Sends everything.
-    pub(super) fn flush(&self, sender: &LocalCore) {
+    pub(crate) fn flush(&self, sender: &LocalCore) {
         for slot in &self.slots {
             if let Some(chain) = slot.take() {
                 self.evict(sender, slot, chain);
@@ -291,7 +290,7 @@ impl Outbox {
         debug_assert_eq!(self.bytes.get(), 0);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.get() == 0
     }
 
@@ -316,4 +315,26 @@ impl Outbox {
         });
         slots.chain(mixed)
     }
+}
+
+/// Counts a chain as on its way to the owner of its chunk.
+///
+/// # Safety
+/// (I2) The chain's blocks are live, and so is their heap.
+pub(crate) unsafe fn count_posted(chain: &Chain) {
+    // SAFETY: (I2) the chunk's record does not change; (I6) local heaps live as long as the heap.
+    unsafe {
+        let owner = &*(*chain.chunk).local();
+        owner.add_posted((*chain.chunk).class(), chain.count);
+        owner.add_posted_requested(chain.requested);
+    }
+}
+
+/// Sends a chain to the owner of its chunk.
+///
+/// # Safety
+/// (I1) The caller gives up the blocks; the chunk's heap is alive.
+pub(crate) unsafe fn post(chain: Chain) {
+    // SAFETY: (I2), (I6) as in `count_posted`.
+    unsafe { (*(*chain.chunk).local()).inbox().post(chain) };
 }

@@ -96,7 +96,7 @@ impl LocalCore {
                 let fits = new_size <= (*chunk).grows_to();
                 if aligned && fits && (new_size >= old_size || class_of(new_size) == class_of(old_size)) {
                     self.count_resize_of((*chunk).local(), old.size(), new.size());
-                    return block;
+                    return Segment::whole(block);
                 }
             }
             self.realloc_slow(block, old, new)
@@ -210,7 +210,7 @@ impl LocalCore {
             chunk.set_class(chunk.class(), new_block_size);
             (*chunk.local()).totals(SPAN_ROW).block_bytes.add_shared(change);
             self.count_resize(heap, old.size(), new.size());
-            block
+            Segment::whole(block)
         }
     }
 }

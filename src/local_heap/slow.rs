@@ -2,11 +2,11 @@
 
 use core::alloc::Layout;
 use core::ptr;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::LocalCore;
 use super::counters::{BIG_ROW, SPAN_ROW, Totals};
-use super::hardened::tagged;
+use super::hardened::{tagged, untagged};
 use super::outbox::Outbox;
 use crate::config::{
     CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, MISSES_PER_LOOK, OVERFLOW_LISTS, PAGE_SIZE, RETURN_QUEUE_CHAINS,
@@ -18,7 +18,7 @@ use crate::raw::marks::Marks;
 use crate::raw::return_queue::{Chain, Received};
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, span_of};
-use crate::threads::binding;
+use crate::threads::{ThreadRecord, binding};
 
 /// Blocks at least this large that are asked for zeroed are taken one by one from memory that is
 /// fresh from the system, rather than carved in batches: below it clearing a block costs less than
@@ -728,18 +728,19 @@ impl LocalCore {
     /// (I7) The caller holds the record.
     #[cold]
     pub(crate) unsafe fn relieve(&self) {
-        // SAFETY: (I7) passed on; (I4) a chunk that says so is ours.
+        // SAFETY: (I7) passed on; (I4) a chunk of this heap whose owner is our record is ours. (Not by the chunk's own
+        // word: that names its last owner still when it is the next one's, who may fill it before we look again.)
         unsafe {
             self.retire();
+            let ours = |owner: &AtomicPtr<ThreadRecord>| {
+                ptr::eq(untagged(owner.load(Ordering::Relaxed)), self.record)
+            };
             self.heap().for_each_segment(|segment| {
-                let ours = |chunk: &&Chunk| ptr::eq(chunk.local(), self) && chunk.state() == State::Full;
                 if segment.kind() == Kind::Chunks {
-                    segment
-                        .chunks
-                        .iter()
-                        .filter(ours)
-                        .filter(|chunk| self.has_free_blocks(chunk))
-                        .for_each(|chunk| self.reopen(chunk));
+                    let owned = segment.owners.iter().zip(&segment.chunks).filter(|(owner, _)| ours(owner));
+                    owned
+                        .filter(|(_, chunk)| chunk.state() == State::Full && self.has_free_blocks(chunk))
+                        .for_each(|(_, chunk)| self.reopen(chunk));
                 }
             });
         }
@@ -830,11 +831,11 @@ impl LocalCore {
         self.version.get()
     }
     /// Any thread: blocks are on their way here.
-    pub(super) fn add_posted(&self, class: usize, count: u32) {
+    pub(crate) fn add_posted(&self, class: usize, count: u32) {
         self.posted[class].add_shared(u64::from(count));
     }
     /// Any thread: bytes requested for blocks on their way here.
-    pub(super) fn add_posted_requested(&self, bytes: u64) {
+    pub(crate) fn add_posted_requested(&self, bytes: u64) {
         self.posted_requested.add_shared(bytes);
     }
     pub(crate) fn posted(&self, class: usize) -> u64 {
@@ -872,28 +873,6 @@ pub(crate) unsafe fn chunk_of(block: *mut u8) -> *const Chunk {
     }
 }
 
-/// Counts a chain as on its way to the owner of its chunk.
-///
-/// # Safety
-/// (I2) The chain's blocks are live, and so is their heap.
-pub(super) unsafe fn count_posted(chain: &Chain) {
-    // SAFETY: (I2) the chunk's record does not change; (I6) local heaps live as long as the heap.
-    unsafe {
-        let owner = &*(*chain.chunk).local();
-        owner.add_posted((*chain.chunk).class(), chain.count);
-        owner.add_posted_requested(chain.requested);
-    }
-}
-
-/// Sends a chain to the owner of its chunk.
-///
-/// # Safety
-/// (I1) The caller gives up the blocks; the chunk's heap is alive.
-pub(super) unsafe fn post(chain: Chain) {
-    // SAFETY: (I2), (I6) as in `count_posted`.
-    unsafe { (*(*chain.chunk).local()).inbox.post(chain) };
-}
-
 /// Frees a run of whole chunks, on any thread.
 ///
 /// # Safety
@@ -913,3 +892,48 @@ pub(crate) unsafe fn free_span(chunk: *const Chunk, size: Option<usize>) {
 }
 
 const _: () = assert!(align_of::<LocalCore>() <= 128);
+
+#[cfg(test)]
+mod tests {
+    use core::alloc::Layout;
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::Heap;
+
+    /// Of a chunk that another thread has just taken over, a thread that has no memory may read the old word for the
+    /// owner and the new state. Here the old word is put there.
+    #[test]
+    fn a_chunk_that_was_ours_is_left_to_its_owner() {
+        let heap = Heap::new();
+        let layout = Layout::new::<[u64; 8]>();
+        // One more than a chunk holds, so that the first chunk is full, and not current any more.
+        let blocks = CHUNK_SIZE / layout.size() + 1;
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let first = heap.alloc(layout);
+                (1..blocks).for_each(|_| assert!(!heap.alloc(layout).is_null()));
+                // SAFETY: a live block of this thread's, given up.
+                unsafe { heap.dealloc(first, layout) };
+                barrier.wait();
+                barrier.wait();
+            });
+            barrier.wait();
+            let local = heap.core().local().unwrap();
+            let mut states = Vec::new();
+            heap.core().for_each_segment(|segment| {
+                for chunk in segment.chunks.iter().filter(|chunk| chunk.state() == State::Full) {
+                    let owner = chunk.local();
+                    chunk.set_local(local);
+                    // SAFETY: (I7) this thread's own local heap.
+                    unsafe { (*local).relieve() };
+                    chunk.set_local(owner);
+                    states.push((ptr::eq(owner, local), chunk.recent.is_empty(), chunk.state()));
+                }
+            });
+            barrier.wait();
+            assert_eq!(states, [(false, false, State::Full)]);
+        });
+    }
+}

@@ -4,8 +4,8 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::fails;
 use super::references::References;
+use super::{fails, holds};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received, ReturnQueue};
 use crate::sync::Site;
@@ -108,7 +108,7 @@ fn last_block_against_drop() {
 
 #[test]
 fn the_last_to_leave_ends_the_heap() {
-    loom::model(last_block_against_drop);
+    holds("a routed heap's last block against the drop of its handle", last_block_against_drop);
 }
 
 #[test]

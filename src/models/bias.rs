@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::thread;
 
-use super::fails;
+use super::{fails, holds};
 use crate::sync::Site;
 use crate::threads::Biased;
 
@@ -26,7 +26,7 @@ fn owner_against_visitor() {
 
 #[test]
 fn one_at_a_time_is_at_the_value() {
-    loom::model(owner_against_visitor);
+    holds("a value with an owner", owner_against_visitor);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+use super::holds;
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received, ReturnQueue};
 use crate::threads::{OrphanList, ThreadRecord, ThreadState};
@@ -108,7 +109,7 @@ fn exit_adoption_and_lease(forget: bool) {
 
 #[test]
 fn a_record_has_one_holder_and_a_late_block_is_found() {
-    loom::model(|| exit_adoption_and_lease(false));
+    holds("exit, adoption and lease", || exit_adoption_and_lease(false));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use super::fails;
 use super::reader_gate::ReaderGate;
+use super::{fails, holds};
 use crate::sync::Site;
 
 struct Segment {
@@ -43,7 +43,7 @@ fn reader_against_unmapping() {
 
 #[test]
 fn what_a_reader_found_stays_mapped() {
-    loom::model(reader_against_unmapping);
+    holds("reader gate: a reader against unmapping", reader_against_unmapping);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 use loom::thread;
 
-use super::fails;
+use super::{fails, holds};
 use crate::raw::free_list::Block;
 use crate::raw::return_queue::{Chain, Received, ReturnQueue};
 use crate::sync::Site;
@@ -99,12 +99,12 @@ fn overflow_against_owner() {
 
 #[test]
 fn nothing_is_lost_between_posters_and_owner() {
-    loom::model(posters_against_owner);
+    holds("return queue: posters against the owner", posters_against_owner);
 }
 
 #[test]
 fn nothing_is_lost_when_the_queue_is_full() {
-    loom::model(overflow_against_owner);
+    holds("return queue: overflow against the owner", overflow_against_owner);
 }
 
 #[test]

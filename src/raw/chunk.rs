@@ -118,7 +118,7 @@ impl EmptyChunk {
 }
 
 impl Chunk {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             recent: FreeList::new(),
             countdown: Countdown::new(),

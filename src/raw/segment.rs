@@ -6,7 +6,7 @@
 //! cache.
 
 use core::cell::{Cell, UnsafeCell};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::chunk::Chunk;
@@ -141,9 +141,18 @@ impl Segment {
     pub(crate) const GUARD: u64 = 1 << (CHUNKS_PER_SEGMENT - 1);
 
     /// The segment that `block` lies in.
+    ///
+    /// Not by `map_addr`: a pointer that was a box's or a reference's may reach the block and nothing else, in every
+    /// model of aliasing (docs/unsafe.md). The segment's own pointer was exposed when it was made.
     #[inline(always)]
     pub(crate) fn of(block: *mut u8) -> *mut Self {
-        block.map_addr(|address| address & !(SEGMENT_SIZE - 1)).cast()
+        ptr::with_exposed_provenance_mut(block.addr() & !(SEGMENT_SIZE - 1))
+    }
+
+    /// `block`, by a pointer that may reach all of it and not only what its user made of it, which can be less.
+    #[inline(always)]
+    pub(crate) fn whole(block: *mut u8) -> *mut u8 {
+        ptr::with_exposed_provenance_mut(block.addr())
     }
 
     /// The index of the chunk that `block` lies in.
@@ -194,6 +203,8 @@ impl Segment {
         size: usize,
     ) -> *mut Self {
         let this = start.as_ptr().cast::<Self>();
+        // For `of`.
+        _ = this.expose_provenance();
         // SAFETY: zeroes are a valid `Segment`: integers, null pointers, `State::Free`, false.
         unsafe {
             (*this).heap.set(heap);

@@ -5,18 +5,16 @@
 //! use ([`Source::commit`]), and which it does not need for now ([`Source::purge`]).
 
 mod portable;
-#[cfg(unix)]
+#[cfg(all(unix, not(miri)))]
 mod system;
 
 use core::ptr::NonNull;
 
 pub use portable::FromAlloc;
-#[cfg(unix)]
+#[cfg(any(not(unix), miri))]
+pub use portable::System;
+#[cfg(all(unix, not(miri)))]
 pub use system::System;
-
-/// The system's own allocator behind the portable source, where there are no mapping calls.
-#[cfg(not(unix))]
-pub type System = FromAlloc<std::alloc::System>;
 
 /// The state of memory after [`Source::purge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

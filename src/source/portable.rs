@@ -37,3 +37,32 @@ unsafe impl<A: GlobalAlloc + Send + Sync> Source for FromAlloc<A> {
         unsafe { self.0.dealloc(start.as_ptr(), Layout::from_size_align_unchecked(size, align)) }
     }
 }
+
+/// The default [`Source`] where there are no mapping calls, or an interpreter that knows only some of them: the
+/// system's own allocator.
+///
+/// # Examples
+///
+/// ```
+/// use blockyard::source::{Source, System};
+///
+/// let start = System.reserve(4 << 20, 4 << 20).expect("4 MiB of memory");
+/// // SAFETY: just reserved, not used.
+/// unsafe { System.release(start, 4 << 20, 4 << 20) };
+/// ```
+#[cfg(any(not(unix), miri))]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+// SAFETY: passed on.
+#[cfg(any(not(unix), miri))]
+unsafe impl Source for System {
+    fn reserve(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        FromAlloc(std::alloc::System).reserve(size, align)
+    }
+
+    unsafe fn release(&self, start: NonNull<u8>, size: usize, align: usize) {
+        // SAFETY: passed on.
+        unsafe { FromAlloc(std::alloc::System).release(start, size, align) }
+    }
+}

@@ -6,6 +6,7 @@
 //! snapshot is a little blurred; when they are quiet it is exact.
 
 mod gauge;
+mod heaps;
 #[cfg(feature = "openmetrics")]
 mod openmetrics;
 mod read;
@@ -14,9 +15,9 @@ mod report;
 mod snapshot;
 
 pub(crate) use self::gauge::{Gauge, PROCESS};
+pub use self::heaps::stats;
+pub(crate) use self::heaps::{HEAPS, register, unregister};
 pub(crate) use self::read::snapshot;
-pub use self::registry::stats;
-pub(crate) use self::registry::{register, try_edit, unregister};
 #[cfg(feature = "allocator-api2-02")]
 pub(crate) use self::report::Bytes;
 pub use self::snapshot::{

@@ -345,7 +345,7 @@ pub(crate) fn os_thread_id() -> u64 {
     (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
 fn os_thread_name() -> [u8; 16] {
     let mut name = [0_u8; 16];
     // SAFETY: the call writes at most 16 bytes.
@@ -360,7 +360,7 @@ pub(crate) fn os_thread_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(any(not(any(target_os = "linux", target_os = "android")), miri))]
 fn os_thread_name() -> [u8; 16] {
     [0; 16]
 }
