@@ -87,6 +87,15 @@ fn free_there(subject: &dyn Subject, block: NonNull<u8>, layout: Layout) {
     });
 }
 
+/// Changes a byte: what free blocks are filled with is random, and may be any value there.
+///
+/// # Safety
+/// There is memory.
+unsafe fn scribble(at: NonNull<u8>) {
+    // SAFETY: as the caller promises.
+    unsafe { at.write(!at.read()) };
+}
+
 /// Writes one byte past what may be written.
 ///
 /// # Safety
@@ -409,7 +418,7 @@ pub(crate) const ROWS: &[Row] = &[
         |it| unsafe {
             let block = it.take(SMALL);
             it.free(block, SMALL);
-            block.write(1);
+            scribble(block);
             (0..2000).for_each(|_| _ = it.take(SMALL));
         },
         Report("write after free at #, 40 bytes, class 48, of thread #, found on thread #"),
@@ -424,7 +433,7 @@ pub(crate) const ROWS: &[Row] = &[
         |it| unsafe {
             let block = it.take(SMALL);
             free_there(it, block, SMALL);
-            block.add(8).write(1);
+            scribble(block.add(8));
             (0..2000).for_each(|_| _ = it.take(SMALL));
         },
         Report("write after free at #, 40 bytes, class 48, of thread #, found on thread #"),
@@ -438,7 +447,7 @@ pub(crate) const ROWS: &[Row] = &[
         |it| unsafe {
             let block = it.take(MIDDLE);
             it.free(block, MIDDLE);
-            block.add(500).write(1);
+            scribble(block.add(500));
             (0..2000).for_each(|_| _ = it.take(MIDDLE));
         },
         Nothing,
