@@ -34,11 +34,29 @@ fn work(seed: u64, inherited: Vec<Block>) {
     blocks.into_iter().for_each(|block| unsafe { block.free(&Global) });
 }
 
+/// A thread of the child's. The system's, not the standard library's: that one takes a lock as it starts, which
+/// another thread may have held when the process was forked.
+extern "C" fn child_thread(_: *mut libc::c_void) -> *mut libc::c_void {
+    work(1, Vec::new());
+    std::ptr::null_mut()
+}
+
 /// In the child: what it inherited is as it was; it allocates, also on threads of its own, and gives memory back.
 fn child(seed: u64, inherited: Vec<Block>) {
     work(seed, inherited);
-    let threads: Vec<_> = (0..2).map(|n| thread::spawn(move || work(n, Vec::new()))).collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("checks hold"));
+    let start = || {
+        let mut thread = 0;
+        // SAFETY: the function needs no argument. A check that fails there ends the process, and so the test.
+        let error = unsafe {
+            libc::pthread_create(&raw mut thread, std::ptr::null(), child_thread, std::ptr::null_mut())
+        };
+        assert_eq!(error, 0);
+        thread
+    };
+    let threads = [start(), start()];
+    // SAFETY: both run, and are joined once.
+    let join = |thread| assert_eq!(unsafe { libc::pthread_join(thread, std::ptr::null_mut()) }, 0);
+    threads.into_iter().for_each(join);
     Global.collect();
     let text: Vec<String> = (0..500).map(|n| format!("after the fork {n}")).collect();
     assert_eq!(text[499], "after the fork 499");
