@@ -49,7 +49,7 @@ impl Global {
 
     /// Starts a thread that gives memory back once per purge delay (400 ms), in an idle program too; see
     /// [`HeapBuilder::purge_thread`](crate::HeapBuilder::purge_thread). It runs as long as the program; further
-    /// calls change nothing.
+    /// calls change nothing, but in the child of a `fork`, which has no such thread until it calls this.
     ///
     /// # Errors
     ///

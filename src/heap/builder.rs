@@ -214,7 +214,7 @@ impl HeapBuilder {
     ///
     /// What live threads hold stays theirs: up to four empty chunks of 64 KiB each, and one chunk for each size class
     /// they last used. The thread, named `blockyard-purge`, ends when the heap is dropped; the drop waits for it.
-    /// After a `fork` the child has none.
+    /// After a `fork` the child has none, and its drop of the heap waits for nothing.
     ///
     /// # Examples
     ///

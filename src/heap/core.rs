@@ -232,7 +232,7 @@ impl HeapCore {
     /// The heap lives until [`stop_purger`](Self::stop_purger) was called, or for ever.
     pub(crate) unsafe fn start_purger(&self) -> std::io::Result<()> {
         let mut purger = self.purger.lock().unwrap_or_else(PoisonError::into_inner);
-        if purger.is_none() {
+        if !purger.as_ref().is_some_and(Purger::is_here) {
             // SAFETY: passed on.
             *purger = Some(unsafe { Purger::start(self)? });
         }

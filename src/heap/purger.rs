@@ -1,9 +1,10 @@
 //! A thread that gives memory back where no other thread does.
 
+use core::mem;
 use core::time::Duration;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::{io, process};
 
 use super::HeapCore;
 
@@ -17,6 +18,8 @@ const STACK: usize = 256 << 10;
 pub(crate) struct Purger {
     bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
+    /// The process that the thread is in: a child of `fork` has the purger, but not the thread.
+    process: u32,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +51,12 @@ impl Purger {
                 }
             }
         })?;
-        Ok(Self { bell, thread: Some(thread) })
+        Ok(Self { bell, thread: Some(thread), process: process::id() })
+    }
+
+    /// Whether the thread is in this process.
+    pub(super) fn is_here(&self) -> bool {
+        self.process == process::id()
     }
 }
 
@@ -68,6 +76,11 @@ impl Bell {
 
 impl Drop for Purger {
     fn drop(&mut self) {
+        if !self.is_here() {
+            // There is no end of it to wait for, and others may have its stack by now: it is not detached either.
+            mem::forget(self.thread.take());
+            return;
+        }
         self.bell.ring();
         if let Some(thread) = self.thread.take() {
             // A panic of the user's source has been reported, and ends that thread's work only.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use blockyard::Global;
+use blockyard::{Global, Heap};
 
 use crate::alone;
 use crate::support::block::Block;
@@ -129,4 +129,24 @@ fn the_child_of_many_threads_allocates() {
         }
         over.store(true, Ordering::Relaxed);
     });
+}
+
+/// The child of a process with purge threads has none of them, and must not wait for their end.
+#[test]
+fn the_child_drops_a_heap_whose_purge_thread_it_has_not() {
+    let _alone = alone();
+    // Long enough that the thread sleeps at the fork.
+    let builder = Heap::builder().purge_delay(Duration::from_secs(3600)).purge_thread();
+    let heap = builder.build().expect("memory and a thread");
+    // SAFETY: the child ends without running what the parent has registered.
+    match unsafe { libc::fork() } {
+        0 => {
+            let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(heap))).is_ok();
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(!held)) };
+        }
+        -1 => panic!("no process"),
+        pid => assert!(wait(pid), "the child hangs"),
+    }
+    drop(heap);
 }
