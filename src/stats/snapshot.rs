@@ -127,7 +127,7 @@ pub struct ClassStats {
 pub enum ClassKind {
     /// Blocks of this many bytes, cut from chunks.
     Sized(usize),
-    /// Runs of whole chunks: 64 KiB to 1 MiB.
+    /// Runs of whole chunks: blocks above 64 KiB, up to 1 MiB, and those above 32 KiB that `realloc` doubled to that.
     Run,
     /// Mappings of their own: above 1 MiB, or aligned to more than 64 KiB.
     Mapping,

@@ -32,8 +32,9 @@ pub(crate) fn assert_reconciled(stats: &HeapStats) {
             match class.kind {
                 ClassKind::Sized(size) => assert_eq!(class.in_blocks, class.blocks.live() * size as u64),
                 // A small block that is aligned to more than a chunk has a mapping, too.
+                // A block that doubled to more than 32 KiB is a run, too.
                 ClassKind::Run | ClassKind::Mapping => {
-                    let least = if class.kind == ClassKind::Run { 64 << 10 } else { 4 << 10 };
+                    let least = if class.kind == ClassKind::Run { 32 << 10 } else { 4 << 10 };
                     assert!(class.in_blocks >= class.blocks.live() * least, "{class:?}\n{stats}");
                 }
             }
