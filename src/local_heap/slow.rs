@@ -905,7 +905,8 @@ mod tests {
     /// owner and the new state. Here the old word is put there.
     #[test]
     fn a_chunk_that_was_ours_is_left_to_its_owner() {
-        let heap = Heap::new();
+        // A hardened heap has no lists.
+        let heap = Heap::builder().hardened(false).build().unwrap();
         let layout = Layout::new::<[u64; 8]>();
         // One more than a chunk holds, so that the first chunk is full, and not current any more.
         let blocks = CHUNK_SIZE / layout.size() + 1;
