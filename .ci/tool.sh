@@ -4,9 +4,7 @@ set -euo pipefail
 cargo run --release -- index --no-compare src
 cargo run --release -- bench --quick --rounds 3 --threads 2 \
     --workload pair-64 --workload larson-n --workload xmalloc-64
-# The same behind a real `#[global_allocator]`, and real programs: what cargo builds for it takes minutes.
-cargo run --release -- bench --quick --rounds 2 --threads 2 --workload installed-pair-64,installed-larson-n,programs-syn,programs-tokio
-cargo test --release --manifest-path cli/installed/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
+# The same behind a real `#[global_allocator]`, and real programs, take minutes to build: scripts/installed.sh.
 
 # A directory that is missing: status 2, one line on standard error, nothing on standard output.
 errors=$(mktemp)
