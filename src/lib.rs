@@ -61,9 +61,9 @@
 //!
 //! Every layout: no bytes at all, alignments from 1 byte up, sizes to gigabytes. Up to 64 KiB a block
 //! comes from one of 88 size classes (8-byte steps to 128 bytes, then 8 per doubling: at most 12.5 % more
-//! than was asked for); up to 1 MiB it is a run of 64 KiB chunks; above it has a mapping of its own.
-//! Memory that nobody needs goes back to the system: see [`HeapBuilder::purge_delay`] and
-//! [`Heap::collect`].
+//! than was asked for); up to 1 MiB it is a run of 64 KiB chunks, as is one that `realloc` doubled above 32 KiB; above it has a mapping of its own.
+//! Memory that nobody needs goes back to the system: see [`HeapBuilder::purge_delay`],
+//! [`HeapBuilder::purge_thread`] and [`Heap::collect`].
 //!
 //! # Layers
 //!
