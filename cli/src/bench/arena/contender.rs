@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 pub(super) use crate::bench::contender::Role;
 
 /// Names and roles, in the order of the tables.
-pub(super) const ALL: [(&str, Role); 10] = [
+pub(super) const ALL: [(&str, Role); 11] = [
     ("arena", Role::Ours),
     ("scope", Role::Ours),
     ("pool", Role::Ours),
@@ -15,6 +15,7 @@ pub(super) const ALL: [(&str, Role); 10] = [
     ("bump-scope", Role::Peer),
     ("blink-alloc", Role::Peer),
     ("bumpalo-herd", Role::Peer),
+    ("herd-item", Role::Peer),
     ("thread-bump", Role::Peer),
     ("raw-bump", Role::Limit),
 ];

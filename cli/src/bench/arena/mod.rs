@@ -34,6 +34,7 @@ pub(crate) fn about(name: &str) -> &'static str {
         "raw-bump" => "a pointer and its bound over memory that is there: what no arena can beat",
         "thread-bump" => "thread_local::ThreadLocal<bumpalo::Bump>, get_or_default() for every item",
         "bumpalo-herd" => "peer, get() once for every job of rayon's",
+        "herd-item" => "the same peer, get() for every item",
         _ => "peer",
     }
 }

@@ -212,6 +212,25 @@ impl Shared for Herd {
     }
 }
 
+/// A member for every item, as an `ArenaPool` can be asked.
+pub(super) struct HerdPerItem(Herd);
+
+impl Shared for HerdPerItem {
+    const NAME: &'static str = "herd-item";
+
+    fn new() -> Self {
+        Self(Herd::new())
+    }
+    fn per_item(&self, items: u64, split: usize) {
+        jobs(items, split).for_each(|item| {
+            black_box(self.0.get().alloc::<Line>([item as u64; 8]));
+        });
+    }
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 impl Shared for BumpPool {
     const NAME: &'static str = "bump-scope";
 

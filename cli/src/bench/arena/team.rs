@@ -12,6 +12,7 @@ use thread_local::ThreadLocal;
 
 use super::contender::Shared;
 use super::ours::PerJob;
+use super::peers::HerdPerItem;
 use super::raw::RawBumps;
 use super::{Entries, Rows, spec};
 use crate::bench::workload::{Sample, Spec, watch};
@@ -38,6 +39,7 @@ pub(super) fn rows(threads: usize, rows: &mut Rows<'_>) {
             enter::<PerJob>(entries, &pool, split);
             enter::<BumpPool>(entries, &pool, split);
             enter::<Herd>(entries, &pool, split);
+            enter::<HerdPerItem>(entries, &pool, split);
             enter::<ThreadLocal<Bump>>(entries, &pool, split);
             enter::<RawBumps>(entries, &pool, split);
         });
