@@ -115,9 +115,10 @@ impl LocalCore {
             if heap.is_hardened() {
                 return self.realloc_hardened(block, old, new);
             }
-            let (old_size, new_size) = (rounded(old), rounded(new));
-            let is_run = old_size > MAX_CLASS_SIZE || (*chunk_of(block)).class() == SPAN_ROW;
-            if is_run && new_size > MAX_CLASS_SIZE / 2 {
+            let new_size = rounded(new);
+            let is_run = rounded(old) > MAX_CLASS_SIZE || (*chunk_of(block)).class() == SPAN_ROW;
+            // (Not as rounded: a run is not kept for its alignment.)
+            if is_run && new.size() > MAX_CLASS_SIZE / 2 {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
                     return same;

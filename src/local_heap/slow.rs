@@ -35,6 +35,8 @@ pub(super) const REOPEN_MAX: u32 = 32;
 /// Bytes of blocks that go round where a program frees each block before it allocates the next: two pages, so
 /// that every visit to the slow path serves twice as many, and they stay in the first cache.
 const CYCLE_BYTES: usize = 2 * CARVE_BYTES;
+/// Two blocks go round in any case if they are no more than this: half the first cache.
+const CYCLE_BYTES_OF_TWO: usize = 4 * CARVE_BYTES;
 
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
@@ -67,15 +69,14 @@ impl LocalCore {
             // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
             let bytes = carved * current.block_size();
-            if carved > 1 && bytes > CYCLE_BYTES && current.outstanding() == 0 {
+            let cycle = CYCLE_BYTES.max((2 * current.block_size()).min(CYCLE_BYTES_OF_TWO));
+            if carved > 1 && bytes > cycle && current.outstanding() == 0 {
                 // Its blocks are linked as the program freed them. Carved anew they come in order, a
                 // page at a time, and a page stays in the first cache.
                 current.recent.clear();
                 current.carved.set(0);
                 current.fresh.set(false);
-            } else if bytes < CYCLE_BYTES
-                && !current.recent.is_empty()
-                && carved < current.capacity.get() as usize
+            } else if bytes < cycle && !current.recent.is_empty() && carved < current.capacity.get() as usize
             {
                 // Else the same page would go round again, with a visit here each time.
                 self.carve(class);

@@ -7,7 +7,7 @@ use blockyard::{Global, Heap};
 
 use crate::support::block::Block;
 use crate::support::probe::{Habits, Probe};
-use crate::support::reconcile::assert_empty;
+use crate::support::reconcile::{assert_empty, assert_reconciled};
 use crate::support::{KIB, MIB, layout, plain};
 
 /// Sizes on both sides of every boundary, in the order of a growing block.
@@ -117,6 +117,22 @@ fn alignment_may_change_with_the_size() {
     every_alignment(&&heap);
     every_alignment(&heap.local());
     every_alignment(&Global);
+    assert_empty(&heap.stats());
+}
+
+/// A run can shrink to less than its alignment, which a class would round up to: it is not kept for that.
+#[test]
+fn a_run_that_shrinks_below_its_alignment_is_one_no_more() {
+    let heap = Heap::new();
+    let mut block = Block::new(&&heap, layout(20 * KIB, 8), false, 1).expect("memory");
+    // SAFETY: the block is the heap's.
+    unsafe {
+        for (size, align) in [(40 * KIB, 8), (3000, 64 * KIB)] {
+            assert!(block.resize(&&heap, layout(size, align), false));
+            assert_reconciled(&heap.stats());
+        }
+        block.free(&&heap);
+    }
     assert_empty(&heap.stats());
 }
 
