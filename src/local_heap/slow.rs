@@ -864,6 +864,7 @@ fn carve_count(size: usize) -> u32 {
 ///
 /// # Safety
 /// `block` is a live block in a segment of chunks.
+#[inline]
 pub(crate) unsafe fn chunk_of(block: *mut u8) -> *const Chunk {
     // SAFETY: (I2) a live block's segment head is readable; a tail knows its distance.
     unsafe {

@@ -120,14 +120,14 @@ fn alignment_may_change_with_the_size() {
     assert_empty(&heap.stats());
 }
 
-/// A run can shrink to less than its alignment, which a class would round up to: it is not kept for that.
+/// A class rounds a small block up to its alignment. That makes no run of it, and keeps none.
 #[test]
-fn a_run_that_shrinks_below_its_alignment_is_one_no_more() {
+fn no_block_is_a_run_for_its_alignment() {
     let heap = Heap::new();
     let mut block = Block::new(&&heap, layout(20 * KIB, 8), false, 1).expect("memory");
     // SAFETY: the block is the heap's.
     unsafe {
-        for (size, align) in [(40 * KIB, 8), (3000, 64 * KIB)] {
+        for (size, align) in [(40 * KIB, 8), (3000, 64 * KIB), (1500, 8), (3000, 64 * KIB)] {
             assert!(block.resize(&&heap, layout(size, align), false));
             assert_reconciled(&heap.stats());
         }
