@@ -111,18 +111,31 @@ unsafe fn reallocate(
     old: Layout,
     new: Layout,
 ) -> Option<NonNull<[u8]>> {
-    if old.size() == 0 {
-        return allocate(handle, new);
-    }
-    // SAFETY: the block came from `alloc` or `realloc` of an equal handle.
+    // SAFETY: passed on; the block came from `alloc` or `realloc` of an equal handle.
     unsafe {
-        if new.size() == 0 {
-            handle.dealloc(block.as_ptr(), old);
-            return allocate(handle, new);
+        if old.size() == 0 || new.size() == 0 {
+            return reallocate_nothing(handle, block, old, new);
         }
         let moved = NonNull::new(handle.realloc(block.as_ptr(), old, new))?;
         Some(NonNull::slice_from_raw_parts(moved, new.size()))
     }
+}
+
+/// From no bytes at all, or to none.
+///
+/// # Safety
+/// `Allocator::grow`'s, or `shrink`'s.
+#[cold]
+#[inline(never)]
+unsafe fn reallocate_nothing(
+    handle: &impl Handle,
+    block: NonNull<u8>,
+    old: Layout,
+    new: Layout,
+) -> Option<NonNull<[u8]>> {
+    // SAFETY: passed on.
+    unsafe { deallocate(handle, block, old) };
+    allocate(handle, new)
 }
 
 /// # Safety

@@ -116,7 +116,7 @@ impl LocalCore {
                 return self.realloc_hardened(block, old, new);
             }
             let is_run = rounded(old) > MAX_CLASS_SIZE || (*chunk_of(block)).class() == SPAN_ROW;
-            // (Sizes as they are, here and below: nothing becomes or stays a run for its alignment.)
+            // (The size as it is, here and below: nothing becomes or stays a run for its alignment.)
             if is_run && new.size() > MAX_CLASS_SIZE / 2 {
                 let same = self.resize_large(block, old, new);
                 if !same.is_null() {
@@ -130,7 +130,7 @@ impl LocalCore {
             let moved = match () {
                 () if self.hardened().is_some() => self.alloc(new),
                 () if by_steps => self.alloc_with_room(new),
-                () if by_doubling && (MAX_CLASS_SIZE / 2 + 1..=MAX_CLASS_SIZE).contains(&new.size()) => {
+                () if by_doubling && new.size() > MAX_CLASS_SIZE / 2 && rounded(new) <= MAX_CLASS_SIZE => {
                     self.alloc_to_grow(new)
                 }
                 () => self.alloc(new),

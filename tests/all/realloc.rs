@@ -64,9 +64,15 @@ fn every_alignment(allocator: &impl Allocator) {
     let aligns = [1, 16, 4096, 64 * KIB, 128 * KIB, 2 * MIB, 4 * MIB, 8 * MIB];
     for from in aligns {
         for to in aligns {
-            for (old, new) in
-                [(100, 120), (5000, 100), (MIB + 1, MIB + 9), (2 * MIB, MIB + 1), (90 * KIB, 90 * KIB)]
-            {
+            for (old, new) in [
+                (100, 120),
+                (5000, 100),
+                (1500, 3000),
+                (15 * KIB, 44 * KIB),
+                (MIB + 1, MIB + 9),
+                (2 * MIB, MIB + 1),
+                (90 * KIB, 90 * KIB),
+            ] {
                 let mut block = Block::new(allocator, layout(old, from), false, old as u64).expect("memory");
                 // SAFETY: the block is this allocator's.
                 unsafe {
