@@ -153,6 +153,7 @@ impl Chunk {
     pub(crate) fn local(&self) -> *const LocalCore {
         self.local.load(Ordering::Relaxed)
     }
+    #[inline]
     pub(crate) fn set_local(&self, local: *const LocalCore) {
         self.local.store(local.cast_mut(), Ordering::Relaxed);
     }
@@ -202,6 +203,7 @@ impl Chunk {
     pub(crate) fn serves(&self, bytes: usize) -> bool {
         self.block_size().wrapping_sub(bytes) < self.step.load(Ordering::Relaxed) as usize
     }
+    #[inline]
     pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
             0 => State::Free,
@@ -214,6 +216,7 @@ impl Chunk {
             _ => State::Metadata,
         }
     }
+    #[inline]
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
     }
@@ -230,17 +233,20 @@ impl Chunk {
     }
 
     /// Whether little of it has memory behind it.
+    #[inline]
     pub(crate) fn is_thin(&self) -> bool {
         self.touched.get() <= THIN_PAGES
     }
 
     /// Notes that the block cache got `blocks` more.
+    #[inline]
     pub(crate) fn hand_over(&self, blocks: u32) {
         self.handed.add(u64::from(blocks));
         self.countdown.raise(u64::from(blocks));
     }
 
     /// Blocks handed over and not back: live, or in the block cache.
+    #[inline]
     pub(crate) fn outstanding(&self) -> u64 {
         let pin = i64::from(self.state() == State::Current);
         let outstanding = self.countdown.left() + 1 - pin + self.withheld.get() as i64;
@@ -249,6 +255,7 @@ impl Chunk {
     }
 
     /// Blocks that came back since counts were settled.
+    #[inline]
     pub(crate) fn came_back(&self) -> u64 {
         self.handed.get().saturating_sub(self.outstanding())
     }
