@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::hardened::{end_run, free_hardened, free_own, is_none_or_tagged, is_tagged, tagged};
 use super::outbox::{count_posted, post};
-use super::slow::{chunk_of, free_span};
+use super::span::{chunk_of, free_span};
 use crate::config::SEGMENT_SIZE;
 use crate::heap::{GLOBAL, HeapCore, Misuse, Place};
 use crate::raw::chunk::{Chunk, State};

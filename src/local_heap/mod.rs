@@ -15,10 +15,13 @@ mod chunk_list;
 mod counters;
 mod free;
 mod hardened;
+mod home;
 mod outbox;
+mod retire;
 mod serve;
 mod siblings;
 mod slow;
+mod span;
 mod walk;
 
 use core::cell::Cell;
@@ -34,7 +37,7 @@ pub(crate) use self::hardened::{Hardened, untagged};
 use self::outbox::Outbox;
 pub(crate) use self::serve::rounded;
 use self::siblings::Siblings;
-pub(crate) use self::slow::chunk_of;
+pub(crate) use self::span::chunk_of;
 use crate::config::MISSES_PER_LOOK;
 use crate::heap::HeapCore;
 use crate::raw::arrivals::ArrivalList;
@@ -229,6 +232,18 @@ impl LocalCore {
     pub(crate) fn inbox(&self) -> &ReturnQueue {
         &self.inbox
     }
+    pub(crate) fn totals(&self, row: usize) -> &Totals {
+        &self.totals[row]
+    }
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+    pub(crate) fn resized(&self) -> u64 {
+        self.resized.get()
+    }
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
     fn siblings(&self) -> &Siblings {
         &self.siblings
     }
@@ -254,3 +269,5 @@ impl LocalCore {
         self.next_in_heap.store(next.cast_mut(), Ordering::Relaxed);
     }
 }
+
+const _: () = assert!(align_of::<LocalCore>() <= 128);

@@ -4,9 +4,10 @@ use core::alloc::Layout;
 use core::ptr;
 
 use super::free::{free_layout, over_aligned};
-use super::slow::chunk_of;
+use super::span::chunk_of;
 use super::{LocalCore, SPAN_ROW};
 use crate::config::{CHUNK_SIZE, MAX_CLASS_SIZE, MAX_SPAN_SIZE, PAGE_SIZE, SEGMENT_SIZE};
+use crate::heap::HeapCore;
 use crate::raw::segment::{Kind, Segment};
 use crate::size_class::{block_size, class_of};
 
@@ -213,6 +214,42 @@ impl LocalCore {
             Segment::whole(block)
         }
     }
+
+    /// Counts a request that changed size within its block, which is of `heap`.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline]
+    pub(crate) unsafe fn count_resize(&self, heap: *const HeapCore, old: usize, new: usize) {
+        let more = (new as u64).wrapping_sub(old as u64);
+        if heap == self.heap {
+            self.resized.add(more);
+        } else {
+            // SAFETY: the block lives, so its heap does.
+            unsafe { count_resize_elsewhere(&*heap, more) };
+        }
+    }
+
+    /// As [`count_resize`](Self::count_resize), for a block of `owner`.
+    ///
+    /// # Safety
+    /// (I7) The caller holds the record.
+    #[inline(always)]
+    pub(crate) unsafe fn count_resize_of(&self, owner: *const LocalCore, old: usize, new: usize) {
+        if ptr::eq(owner, self) {
+            self.resized.add((new as u64).wrapping_sub(old as u64));
+        } else {
+            // SAFETY: (I6) the block lives, so its local heap does; (I7) passed on.
+            unsafe { self.count_resize((*owner).heap, old, new) };
+        }
+    }
+}
+
+/// Where `Global` was routed elsewhere when it served the block.
+#[cold]
+#[inline(never)]
+fn count_resize_elsewhere(heap: &HeapCore, more: u64) {
+    heap.with_local(|local| local.resized.add(more));
 }
 
 const _: () = assert!(block_size(class_of(MAX_CLASS_SIZE)) == MAX_CLASS_SIZE);

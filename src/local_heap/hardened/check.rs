@@ -6,7 +6,7 @@ use core::ptr;
 use super::{Hardened, padded, padded_class};
 use crate::config::{CANARY_BYTES, MAX_CLASS_SIZE, MAX_SPAN_SIZE, PAGE_SIZE};
 use crate::heap::{HeapCore, Level, Misuse, Place, canary_in, canary_of};
-use crate::local_heap::slow::chunk_of;
+use crate::local_heap::span::chunk_of;
 use crate::local_heap::{LocalCore, free};
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::marks::Marks;
