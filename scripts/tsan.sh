@@ -10,7 +10,8 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 features=conformance,serde,openmetrics,tracing,backtrace,tlsf,allocator-api2-04
 suites=("$@")
 [ $# -gt 0 ] || suites=(--no-fail-fast --lib --test all --test process --test global --test soak --test faults
-    -- --skip address_space --skip the_system_has_its_memory_back --skip nobody_needs_to_collect --skip the_child_of_many_threads)
+    -- --skip address_space --skip the_system_has_its_memory_back --skip nobody_needs_to_collect --skip the_child_of_many_threads
+    --skip an_idle_program_gives_memory_back --skip nobody_needs_more_than_a_little_work)
 
 # Footprints cannot be measured beside shadow memory, nor requests of half the address space served by its allocator. What is
 # in scripts/tsan.supp has its reason there.
