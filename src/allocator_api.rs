@@ -133,7 +133,8 @@ unsafe fn reallocate_nothing(
     old: Layout,
     new: Layout,
 ) -> Option<NonNull<[u8]>> {
-    // SAFETY: passed on.
+    // SAFETY: passed on. The block is given up before there is another: either it has no bytes and nothing is
+    // freed, so that it stays what it was if the other one is refused, or the other has none and is not refused.
     unsafe { deallocate(handle, block, old) };
     allocate(handle, new)
 }

@@ -28,7 +28,8 @@ pub(super) const REOPEN_MAX: u32 = 32;
 /// Bytes of blocks that go round where a program frees each block before it allocates the next: two pages, so
 /// that every visit to the slow path serves twice as many, and they stay in the first cache.
 const CYCLE_BYTES: usize = 2 * CARVE_BYTES;
-/// Two blocks go round in any case if they are no more than this: half the first cache.
+/// Two blocks go round in any case if they are no more than this, half the first cache: one alone would come
+/// by the slow path each time.
 const CYCLE_BYTES_OF_TWO: usize = 4 * CARVE_BYTES;
 
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
