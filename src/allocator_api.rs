@@ -181,7 +181,7 @@ macro_rules! implement_allocator {
                 // SAFETY: passed on.
                 unsafe { deallocate(self, block, layout) }
             }
-            #[inline]
+            #[inline(always)]
             unsafe fn grow(
                 &self, block: NonNull<u8>, old: Layout, new: Layout,
             ) -> Result<NonNull<[u8]>, $api::alloc::AllocError> {
@@ -195,7 +195,7 @@ macro_rules! implement_allocator {
                 // SAFETY: passed on.
                 unsafe { grow_zeroed(self, block, old, new) }.ok_or($api::alloc::AllocError)
             }
-            #[inline]
+            #[inline(always)]
             unsafe fn shrink(
                 &self, block: NonNull<u8>, old: Layout, new: Layout,
             ) -> Result<NonNull<[u8]>, $api::alloc::AllocError> {
