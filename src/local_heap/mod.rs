@@ -13,6 +13,7 @@
 
 mod chunk_list;
 mod counters;
+mod current;
 mod free;
 mod hardened;
 mod home;

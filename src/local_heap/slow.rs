@@ -1,29 +1,20 @@
-//! The slow path: where blocks come from when the current chunk has none, and where chunks go.
+//! The slow path: where blocks come from when the block cache has none.
 
 use core::alloc::Layout;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
 use super::LocalCore;
-use super::hardened::tagged;
-use crate::config::{CARVE_BYTES, CHUNK_SIZE, DENSE_AFTER, MISSES_PER_LOOK, PAGE_SIZE};
-use crate::heap::{Purpose, sign_off};
-use crate::raw::chunk::{Chunk, EMPTY, State};
+use crate::config::{CARVE_BYTES, MISSES_PER_LOOK, PAGE_SIZE};
+use crate::heap::sign_off;
+use crate::raw::chunk::Chunk;
 use crate::raw::free_list::Block;
 use crate::raw::segment::Segment;
-use crate::size_class::{block_size, span_of};
+use crate::size_class::block_size;
 
 /// Blocks at least this large that are asked for zeroed are taken one by one from memory that is
 /// fresh from the system, rather than carved in batches: below it clearing a block costs less than
 /// a visit to the slow path.
 const ZEROED_ONE_BY_ONE: usize = 1024;
-
-/// A full chunk is looked at again when one block in so many is free, [`REOPEN_MAX`] at most. At the
-/// first free block it would be taken up for one allocation, and be full again: two visits to the
-/// slow path for every pair in a program that replaces blocks at random.
-pub(super) const REOPEN: u32 = 16;
-/// See [`REOPEN`].
-pub(super) const REOPEN_MAX: u32 = 32;
 
 /// Bytes of blocks that go round where a program frees each block before it allocates the next: two pages, so
 /// that every visit to the slow path serves twice as many, and they stay in the first cache.
@@ -51,14 +42,51 @@ impl LocalCore {
     }
 
     /// A block of `class` of a heap that is not hardened; null when out of memory.
+    // This and `alloc_none_linked` only choose who goes on, and save no registers for it.
     #[inline(never)]
     unsafe fn alloc_missed(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on.
+        unsafe {
+            match self.count_miss() {
+                true => self.alloc_after_look(class, size),
+                false => self.alloc_none_linked(class, size),
+            }
+        }
+    }
+
+    /// `alloc_missed` when the purge clock is to be looked at.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_after_look(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on.
+        unsafe {
+            self.look_at_clock();
+            // A look calls sources, which may free and allocate here.
+            if self.blocks.is_empty(class) {
+                self.alloc_none_linked(class, size)
+            } else {
+                self.blocks.alloc(class, size)
+            }
+        }
+    }
+
+    /// A block of `class`, of which the block cache has none; null when out of memory.
+    #[inline(always)]
+    unsafe fn alloc_none_linked(&self, class: usize, size: usize) -> *mut u8 {
         // SAFETY: (I7) passed on; (I4) the current chunk is ours, or the empty one.
         unsafe {
-            // A look calls sources, which may free and allocate here.
-            if self.count_miss() && !self.blocks.is_empty(class) {
-                return self.blocks.alloc(class, size);
+            match (*self.current[class].get()).recent.is_empty() {
+                true => self.alloc_slower(class, size),
+                false => self.alloc_back(class, size),
             }
+        }
+    }
+
+    /// A block of `class` where some came back to the current chunk; null when out of memory.
+    #[inline(never)]
+    unsafe fn alloc_back(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on; (I4) the current chunk is ours.
+        unsafe {
             let current = &*self.current[class].get();
             // (Not by `carve_count`: it divides.)
             let carved = current.carved.get() as usize;
@@ -70,8 +98,7 @@ impl LocalCore {
                 current.recent.clear();
                 current.carved.set(0);
                 current.fresh.set(false);
-            } else if bytes < cycle && !current.recent.is_empty() && carved < current.capacity.get() as usize
-            {
+            } else if bytes < cycle && carved < current.capacity.get() as usize {
                 // Else the same page would go round again, with a visit here each time.
                 self.carve(class);
                 return self.blocks.alloc(class, size);
@@ -80,20 +107,12 @@ impl LocalCore {
         }
     }
 
-    /// Looks at the purge clock once in a while; returns whether it did.
-    ///
-    /// # Safety
-    /// (I7) The caller holds the record.
+    /// Whether the purge clock is to be looked at by now.
     #[inline(always)]
-    pub(super) unsafe fn count_miss(&self) -> bool {
+    pub(super) fn count_miss(&self) -> bool {
         let left = self.until_look.get();
-        if left == 0 {
-            // SAFETY: (I7) passed on.
-            unsafe { self.look_at_clock() };
-            return true;
-        }
-        self.until_look.set(left - 1);
-        false
+        self.until_look.set(left.saturating_sub(1));
+        left == 0
     }
 
     /// What a thread does once per tick of the purge clock: nothing that is free for a tick stays here.
@@ -102,7 +121,7 @@ impl LocalCore {
     /// (I7) The caller holds the record.
     #[cold]
     #[inline(never)]
-    unsafe fn look_at_clock(&self) {
+    pub(super) unsafe fn look_at_clock(&self) {
         self.until_look.set(MISSES_PER_LOOK);
         let tick = self.heap().visit_if_due();
         if self.seen_tick.replace(tick) != tick {
@@ -114,17 +133,45 @@ impl LocalCore {
     /// A block of `class` when none came back to the current chunk; null when out of memory.
     #[inline(never)]
     unsafe fn alloc_slower(&self, class: usize, size: usize) -> *mut u8 {
-        // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
+        // SAFETY: (I7) passed on.
+        unsafe {
+            if (*self.record).is_nudged() || self.has_mail() {
+                return self.alloc_after_mail(class, size);
+            }
+            self.alloc_refilled(class, size)
+        }
+    }
+
+    /// `alloc_slower` when others have something for this thread.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_after_mail(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on.
         unsafe {
             if (*self.record).is_nudged() {
                 sign_off(self.record);
             }
             self.take_home();
-            if !self.refresh(class) && !self.refill(class) {
-                self.relieve();
-                if !self.refill(class) {
+            if self.refresh(class) {
+                self.blocks.alloc(class, size)
+            } else {
+                self.alloc_refilled(class, size)
+            }
+        }
+    }
+
+    /// A block of `class` of another page or chunk; null when out of memory.
+    #[inline(never)]
+    unsafe fn alloc_refilled(&self, class: usize, size: usize) -> *mut u8 {
+        // SAFETY: (I7) passed on; `refill` leaves a current chunk with a linked block.
+        unsafe {
+            let mut relieved = false;
+            while !self.refill(class) {
+                if relieved {
                     return ptr::null_mut();
                 }
+                self.relieve();
+                relieved = true;
             }
             self.blocks.alloc(class, size)
         }
@@ -185,6 +232,7 @@ impl LocalCore {
     }
 
     /// Makes the current chunk of `class` one with a linked block.
+    #[inline(always)]
     unsafe fn refill(&self, class: usize) -> bool {
         // Blocks that are free already come before memory that was never touched.
         // SAFETY: (I4) listed and current chunks are ours.
@@ -194,12 +242,16 @@ impl LocalCore {
                 // New, and only looked at for zeroed memory so far.
                 self.carve(class);
             } else if !self.available[class].is_empty() {
-                self.leave_current(class);
-                // To leave one can mean to give it up, and so to call a source, which may free blocks.
-                match self.available[class].pop_front() {
-                    Some(next) => self.make_current(class, next),
-                    None if self.replace_current(class).is_none() => return false,
-                    None => {}
+                if current.countdown.left() > 0 && self.blocks.is_empty(class) {
+                    self.rotate(class);
+                } else {
+                    self.leave_current(class);
+                    // To leave one can mean to give it up, and so to call a source, which may free blocks.
+                    match self.available[class].pop_front() {
+                        Some(next) => self.make_current(class, next),
+                        None if self.replace_current(class).is_none() => return false,
+                        None => {}
+                    }
                 }
             } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none()
             {
@@ -210,61 +262,6 @@ impl LocalCore {
             }
             true
         }
-    }
-
-    /// Replaces the current chunk, which is used up, by an empty one.
-    pub(super) unsafe fn replace_current(&self, class: usize) -> Option<()> {
-        // SAFETY: (I4) the new chunk is handed to us by the cache or the pool.
-        unsafe {
-            let chunk = self.new_chunk(class)?;
-            self.leave_current(class);
-            self.make_current(class, chunk);
-        }
-        Some(())
-    }
-
-    /// Ends the current chunk's time as such.
-    pub(super) unsafe fn leave_current(&self, class: usize) {
-        // SAFETY: (I7) passed on.
-        unsafe { self.put_back(class) };
-        let current = self.current[class].replace(EMPTY.as_ptr());
-        if current == EMPTY.as_ptr() {
-            return;
-        }
-        // SAFETY: (I4) ours.
-        let chunk = unsafe { &*current };
-        let full = self.is_as_good_as_full(chunk);
-        self.moving(|| {
-            chunk.countdown.lower(1);
-            chunk.set_state(State::Available);
-            if full {
-                let reopen = (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX);
-                chunk.withheld.set(u64::from(chunk.capacity.get() - reopen));
-                chunk.countdown.lower(chunk.withheld.get());
-                chunk.set_state(State::Full);
-            }
-        });
-        // SAFETY: (I4) ours, in no list.
-        unsafe {
-            if chunk.countdown.is_over() {
-                // All of it came back while a source was asked for another chunk.
-                self.give_up(chunk);
-            } else if !full {
-                chunk.check();
-                self.available[class].push_back(chunk);
-            }
-        }
-    }
-
-    pub(super) unsafe fn make_current(&self, class: usize, chunk: *const Chunk) {
-        // SAFETY: (I4) ours, in no list.
-        let chunk = unsafe { &*chunk };
-        self.moving(|| {
-            chunk.set_state(State::Current);
-            chunk.countdown.raise(1);
-        });
-        self.current[class].set(chunk);
-        chunk.check();
     }
 
     /// Makes sure that the block cache has blocks of `class`, if any came back to the current chunk.
@@ -358,123 +355,9 @@ impl LocalCore {
         }
     }
 
-    /// An empty chunk of `class`: from the cache, else from the heap's pool.
-    fn new_chunk(&self, class: usize) -> Option<*const Chunk> {
-        let span = span_of(class);
-        let purpose = match () {
-            () if span == 1 && self.growing.get() == (class as u8, DENSE_AFTER) => Purpose::Dense,
-            () if self.heap().heavy.has(class) => Purpose::Heavy,
-            () => Purpose::Light,
-        };
-        let cached = if span == 1 { self.chunks.pop(class, purpose == Purpose::Light) } else { None };
-        let (chunk, clean) = match cached {
-            Some(chunk) => (chunk, false),
-            // SAFETY: (I7) passed on.
-            None => self.heap().take_chunks(span, purpose, || unsafe { self.flush() })?,
-        };
-        if clean {
-            self.note_growth(class);
-        }
-        // SAFETY: (I4) the chunk is ours now, with its record.
-        unsafe {
-            let segment = Segment::of_chunk(chunk);
-            let index = Segment::index_of_chunk(chunk);
-            let record = &*chunk;
-            // A chunk that was of this class before has its blocks linked still. Not so a run: parts
-            // of it may have served others since.
-            if span != 1 || record.class() != class || record.carved.get() == 0 {
-                record.recent.clear();
-                record.carved.set(0);
-                record.fresh.set(clean);
-                match self.hardened() {
-                    None => record.set_class(class, block_size(class)),
-                    Some(hardened) => hardened.set_class(record, class),
-                }
-                record.capacity.set((span * CHUNK_SIZE / block_size(class)) as u32);
-            }
-            record.countdown.reset();
-            record.set_local(self);
-            self.owned.set(self.owned.get() + 1);
-            let owner = if self.hardened().is_some() { tagged(self.record) } else { self.record };
-            (*segment).owners[index].store(owner.cast_mut(), Ordering::Relaxed);
-        }
-        Some(chunk)
-    }
-
-    /// A fresh chunk for `class`: a majority vote, as that of Boyer and Moore, from which chunks that become
-    /// empty again withdraw.
-    fn note_growth(&self, class: usize) {
-        let class = class as u8;
-        self.growing.set(match self.growing.get() {
-            (leader, lead) if leader == class => (class, (lead + 1).min(DENSE_AFTER)),
-            (_, 0) => (class, 1),
-            (leader, lead) => (leader, lead - 1),
-        });
-    }
-
-    /// A chunk of `class` is empty.
-    fn note_shrinking(&self, class: usize) {
-        let (leader, lead) = self.growing.get();
-        if leader as usize == class {
-            self.growing.set((leader, lead.saturating_sub(1)));
-        }
-    }
-
-    /// What a free found out: a chunk became empty, or is no longer full.
-    ///
-    /// # Safety
-    /// (I7) The caller holds the record of `chunk`'s owner, `self`.
-    #[cold]
-    #[inline(never)]
-    pub(crate) unsafe fn chunk_event(&self, chunk: &Chunk) {
-        // SAFETY: (I4) passed on.
-        unsafe {
-            if chunk.state() == State::Full {
-                self.reopen(chunk);
-            }
-            if chunk.countdown.is_over() && chunk.state() == State::Available {
-                self.available[chunk.class()].remove(chunk);
-                self.heap().while_held(self, || self.give_up(chunk));
-            }
-        }
-    }
-
-    /// A full chunk has a free block again.
-    pub(super) unsafe fn reopen(&self, chunk: &Chunk) {
-        self.moving(|| {
-            chunk.countdown.raise(chunk.withheld.get());
-            chunk.withheld.set(0);
-            chunk.set_state(State::Available);
-        });
-        // SAFETY: (I4) ours; a full chunk is in no list.
-        unsafe { self.available[chunk.class()].push_back(chunk) };
-    }
-
-    /// Lets go of a chunk that is empty and in no list.
-    unsafe fn give_up(&self, chunk: &Chunk) {
-        self.moving(|| {
-            self.settle(chunk);
-            chunk.set_state(State::Cached);
-        });
-        chunk.check();
-        self.note_shrinking(chunk.class());
-        self.owned.set(self.owned.get() - 1);
-        let span = chunk.span.get();
-        // SAFETY: (I2) the chunk's records are in its segment's head; no block of it is live, so
-        // nobody looks for its owner.
-        unsafe {
-            let segment = Segment::of_chunk(chunk);
-            let index = Segment::index_of_chunk(chunk);
-            (*segment).owners[index].store(ptr::null_mut(), Ordering::Relaxed);
-        }
-        if span != 1 || !self.chunks.push(chunk) {
-            self.heap().give_chunks(chunk, span as usize);
-        }
-    }
-
     /// Runs `f`, which moves counts about; readers of statistics try again meanwhile.
     pub(super) fn moving(&self, f: impl FnOnce()) {
-        use core::sync::atomic::fence;
+        use core::sync::atomic::{Ordering, fence};
         let version = self.version.get();
         if version % 2 == 1 {
             // Part of a larger move.
@@ -488,28 +371,6 @@ impl LocalCore {
         f();
         fence(Ordering::Release);
         self.version.set(version + 2);
-    }
-
-    /// Puts the block cache's blocks of `class` back into the current chunk.
-    unsafe fn put_back(&self, class: usize) {
-        if let Some(hardened) = self.hardened() {
-            // SAFETY: (I4) passed on.
-            return unsafe { self.undeal(hardened, class) };
-        }
-        // SAFETY: (I4) ours.
-        let chunk = unsafe { &*self.current[class].get() };
-        let free = &self.blocks.classes[class].free;
-        if free.is_empty() {
-            return;
-        }
-        self.moving(|| {
-            while !free.is_empty() {
-                // SAFETY: (I1) blocks in the cache are free, and of the current chunk.
-                unsafe { chunk.recent.push(free.pop()) };
-                chunk.handed.set(chunk.handed.get() - 1);
-                chunk.countdown.lower(1);
-            }
-        });
     }
 }
 

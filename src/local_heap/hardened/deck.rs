@@ -171,9 +171,12 @@ impl LocalCore {
     unsafe fn restock(&self, hardened: &Hardened, class: usize) -> bool {
         // SAFETY: (I7) passed on; (I4) listed and current chunks are ours.
         unsafe {
-            // A look calls sources, which may free and allocate here.
-            if self.count_miss() && hardened.decks[class].len.get() != 0 {
-                return true;
+            if self.count_miss() {
+                self.look_at_clock();
+                // A look calls sources, which may free and allocate here.
+                if hardened.decks[class].len.get() != 0 {
+                    return true;
+                }
             }
             if self.blocks.classes[class].taken.is_enough() {
                 self.settle_taken(class);

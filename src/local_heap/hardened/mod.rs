@@ -21,7 +21,7 @@ pub(super) use self::check::end_run;
 use self::deck::Deck;
 pub(super) use self::give::{free_hardened, free_own};
 use super::LocalCore;
-use super::slow::{REOPEN, REOPEN_MAX};
+use super::current::{REOPEN, REOPEN_MAX};
 use crate::config::{CANARY_BYTES, HARD_LEAST, MAX_CLASS_SIZE};
 use crate::heap::{HeapCore, Level, canary_in, canary_of};
 use crate::raw::chunk::Chunk;
