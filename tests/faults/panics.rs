@@ -95,7 +95,7 @@ fn in_a_callback() {
 
 #[test]
 fn in_a_route() {
-    let heap = Heap::new();
+    let heap = Heap::builder().name("left in a route").build().expect("memory");
     let kept = std::sync::Mutex::new(Vec::new());
     for _ in 0..100 {
         panics(|| {
@@ -112,7 +112,11 @@ fn in_a_route() {
     assert!(kept.iter().zip(0..).all(|(text, n)| *text == (n % 50).to_string()));
     drop(heap);
     drop(kept);
-    assert!(blockyard::stats().heaps.iter().all(|heap| heap.name.is_none()));
+    // Another test's thread may have taken over what one of ours left; it lets go when it allocates, or ends.
+    let is_ours = |name: &str| name == "left in a route";
+    while blockyard::stats().heaps.iter().any(|heap| heap.name.as_deref().is_some_and(is_ours)) {
+        thread::yield_now();
+    }
 }
 
 #[test]
