@@ -14,9 +14,15 @@ use crate::size_class::{block_size, span_of};
 /// A full chunk is looked at again when one block in so many is free, [`REOPEN_MAX`] at most. At the
 /// first free block it would be taken up for one allocation, and be full again: two visits to the
 /// slow path for every pair in a program that replaces blocks at random.
-pub(super) const REOPEN: u32 = 16;
+const REOPEN: u32 = 16;
 /// See [`REOPEN`].
-pub(super) const REOPEN_MAX: u32 = 32;
+const REOPEN_MAX: u32 = 32;
+
+/// Free blocks that a full chunk waits for.
+#[inline(always)]
+pub(super) fn reopen_at(chunk: &Chunk) -> u32 {
+    (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX)
+}
 
 /// Every method here asks the same of its caller: (I7) to hold this local heap's record.
 impl LocalCore {
@@ -55,14 +61,14 @@ impl LocalCore {
         }
     }
 
-    /// Leaves a current chunk that has blocks out, none of them in the block cache, for the available one that has
-    /// waited longest: in one move, since classes with few blocks in a chunk do this at most allocations.
+    /// Leaves the current chunk, which has blocks out and none in the block cache, for `next`, just taken from the
+    /// list: in one move, since classes with few blocks in a chunk do this at most allocations.
     #[inline(always)]
-    pub(super) unsafe fn rotate(&self, class: usize) {
+    pub(super) unsafe fn rotate(&self, class: usize, next: *const Chunk) {
         debug_assert!(self.blocks.is_empty(class));
-        // SAFETY: (I4) listed and current chunks are ours; one that has blocks out is not the empty one.
+        // SAFETY: (I4) both are ours: the caller took `next` from the list, and a current chunk that has blocks out is
+        // not the empty one. Nothing is called here that could give either up.
         unsafe {
-            let Some(next) = self.available[class].pop_front() else { return };
             let (chunk, next) = (&*self.current[class].replace(next), &*next);
             let full = self.is_as_good_as_full(chunk);
             self.moving(|| {
@@ -123,6 +129,7 @@ impl LocalCore {
             record.set_local(self);
             self.owned.set(self.owned.get() + 1);
             let owner = if self.hardened().is_some() { tagged(self.record) } else { self.record };
+            // ORDER: Relaxed, as the load in `free::free` says.
             (*segment).owners[index].store(owner.cast_mut(), Ordering::Relaxed);
         }
         Some(chunk)
@@ -192,6 +199,7 @@ impl LocalCore {
         unsafe {
             let segment = Segment::of_chunk(chunk);
             let index = Segment::index_of_chunk(chunk);
+            // ORDER: Relaxed, as the load in `free::free` says.
             (*segment).owners[index].store(ptr::null_mut(), Ordering::Relaxed);
         }
         if span != 1 || !self.chunks.push(chunk) {
@@ -233,8 +241,7 @@ fn pin(chunk: &Chunk) {
 #[inline(always)]
 fn unpin(chunk: &Chunk, full: bool) {
     if full {
-        let reopen = (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX);
-        chunk.withheld.set(u64::from(chunk.capacity.get() - reopen));
+        chunk.withheld.set(u64::from(chunk.capacity.get() - reopen_at(chunk)));
         chunk.countdown.lower(1 + chunk.withheld.get());
         chunk.set_state(State::Full);
     } else {

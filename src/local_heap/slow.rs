@@ -241,17 +241,18 @@ impl LocalCore {
             if current.carved.get() == 0 && current.capacity.get() != 0 {
                 // New, and only looked at for zeroed memory so far.
                 self.carve(class);
+            } else if current.countdown.left() > 0
+                && self.blocks.is_empty(class)
+                && let Some(next) = self.available[class].pop_front()
+            {
+                self.rotate(class, next);
             } else if !self.available[class].is_empty() {
-                if current.countdown.left() > 0 && self.blocks.is_empty(class) {
-                    self.rotate(class);
-                } else {
-                    self.leave_current(class);
-                    // To leave one can mean to give it up, and so to call a source, which may free blocks.
-                    match self.available[class].pop_front() {
-                        Some(next) => self.make_current(class, next),
-                        None if self.replace_current(class).is_none() => return false,
-                        None => {}
-                    }
+                self.leave_current(class);
+                // To leave one can mean to give it up, and so to call a source, which may free blocks.
+                match self.available[class].pop_front() {
+                    Some(next) => self.make_current(class, next),
+                    None if self.replace_current(class).is_none() => return false,
+                    None => {}
                 }
             } else if current.carved.get() == current.capacity.get() && self.replace_current(class).is_none()
             {

@@ -3,9 +3,9 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::reopen_at;
 use crate::heap::{Misuse, Place};
 use crate::local_heap::LocalCore;
+use crate::local_heap::current::reopen_at;
 use crate::raw::arrivals::Arrivals;
 use crate::raw::chunk::{Chunk, State};
 use crate::raw::marks::{BITS, Marks};

@@ -5,10 +5,11 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::{Hardened, LEAST_CLASS, STEP, padded, padded_class, reopen_at};
+use super::{Hardened, LEAST_CLASS, STEP, padded, padded_class};
 use crate::config::{CANARY_BYTES, HARD_CARVE_BYTES};
 use crate::heap::{Misuse, Place, canary_in, canary_of, sign_off};
 use crate::local_heap::LocalCore;
+use crate::local_heap::current::reopen_at;
 use crate::raw::chunk::Chunk;
 use crate::raw::marks::{BITS, Marks};
 use crate::raw::segment::Segment;

@@ -21,7 +21,6 @@ pub(super) use self::check::end_run;
 use self::deck::Deck;
 pub(super) use self::give::{free_hardened, free_own};
 use super::LocalCore;
-use super::current::{REOPEN, REOPEN_MAX};
 use crate::config::{CANARY_BYTES, HARD_LEAST, MAX_CLASS_SIZE};
 use crate::heap::{HeapCore, Level, canary_in, canary_of};
 use crate::raw::chunk::Chunk;
@@ -80,11 +79,6 @@ fn padded_class(bytes: usize) -> usize {
 }
 
 const LEAST_CLASS: usize = class_of(HARD_LEAST);
-
-/// Free blocks that a full chunk waits for.
-fn reopen_at(chunk: &Chunk) -> u32 {
-    (chunk.capacity.get() / REOPEN).clamp(1, REOPEN_MAX)
-}
 
 /// What xorshift64* is multiplied with; a good multiplier by itself.
 const STEP: u64 = 0x2545_f491_4f6c_dd1d;
