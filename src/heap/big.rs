@@ -1,25 +1,17 @@
 //! Big blocks: a mapping each.
 //!
 //! The mapping is aligned like a segment and starts with a segment head, so a block's owner is
-//! found the same way. A freed mapping stays idle for the purge delay, so that a buffer that is
-//! replaced over and over does not pay for page faults each time.
+//! found the same way. What becomes of a mapping whose block was freed is in `idle`.
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 use super::HeapCore;
-use super::hardening::Level;
 use super::misuse::{Misuse, Place};
-use super::pool::Pool;
 use crate::checkers;
-use crate::clock::now_ms;
-use crate::config::{CHUNK_SIZE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
+use crate::config::{CHUNK_SIZE, HUGE_PAGE, HUGE_PAGES_BLOCK, PAGE_SIZE, SEGMENT_SIZE};
 use crate::local_heap::{BIG_ROW, LocalCore};
 use crate::raw::segment::{Kind, Segment};
-
-/// Idle mappings are kept up to this many bytes together: a program that frees its large buffers and asks
-/// for them again within the purge delay should not pay for page faults.
-const IDLE_BYTES: usize = 512 << 20;
 
 /// Bytes of address space that a process has at most on the usual 64-bit systems. Requests beyond it
 /// are refused before they are counted: while the system says no, a peak may be taken on another thread.
@@ -27,15 +19,15 @@ const ADDRESS_SPACE: usize = 1 << 47;
 
 /// How a block of some size and alignment lies in its mapping.
 #[derive(Clone, Copy)]
-struct Plan {
+pub(super) struct Plan {
     /// Bytes from the mapping's start to the block.
-    offset: usize,
+    pub(super) offset: usize,
     /// Bytes in the block.
-    block_size: usize,
+    pub(super) block_size: usize,
     /// Bytes in the mapping.
-    size: usize,
+    pub(super) size: usize,
     /// Alignment of the mapping.
-    align: usize,
+    pub(super) align: usize,
 }
 
 impl Plan {
@@ -44,7 +36,11 @@ impl Plan {
         let offset = align.max(CHUNK_SIZE);
         let block_size = size.checked_add(heap.margin())?.checked_next_multiple_of(PAGE_SIZE)?;
         let guard = if heap.is_hardened() { PAGE_SIZE } else { 0 };
-        let size = block_size.checked_add(offset)?.checked_add(guard)?;
+        let mut size = block_size.checked_add(offset)?.checked_add(guard)?;
+        // One page fault for a huge page costs less than more than 256 for the pages of a part of one.
+        if block_size >= HUGE_PAGES_BLOCK && guard == 0 && size % HUGE_PAGE > HUGE_PAGE / 2 {
+            size = size.checked_next_multiple_of(HUGE_PAGE)?;
+        }
         (size <= ADDRESS_SPACE).then_some(Self { offset, block_size, size, align: align.max(SEGMENT_SIZE) })
     }
 }
@@ -104,7 +100,10 @@ impl HeapCore {
             (*segment).big.offset.set(plan.offset);
             (*segment).big.align.set(plan.align);
             checkers::hide(segment.cast::<u8>().add(plan.offset), plan.size - plan.offset);
-            self.pool.lock().link(self, segment);
+            let mut pool = self.pool.lock();
+            (*segment).big.reservation.set(pool.idle.new_reservation());
+            pool.link(self, segment);
+            drop(pool);
             self.count_mapped(plan.size);
             if plan.block_size >= HUGE_PAGES_BLOCK {
                 source.expect_dense(start, plan.size);
@@ -114,58 +113,6 @@ impl HeapCore {
                 self.guard(start.as_ptr().add(plan.size - PAGE_SIZE), PAGE_SIZE);
             }
             Some((segment, if source.fresh_is_zero() { 0 } else { plan.block_size }))
-        }
-    }
-
-    /// An idle mapping that fits without wasting more than a quarter, or one that was made to fit;
-    /// charged. Also tells how many bytes of its block may not be zero.
-    fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
-        let mut pool = self.pool.lock();
-        let mut best: *mut Segment = ptr::null_mut();
-        // SAFETY: (I5) idle mappings are the pool's, under its lock.
-        unsafe {
-            let distance = |segment: *mut Segment| (*segment).size.get().abs_diff(plan.size);
-            let mut next = pool.idle;
-            while !next.is_null() {
-                let big = &(*next).big;
-                if big.offset.get() == plan.offset
-                    && big.align.get() == plan.align
-                    && (best.is_null() || distance(next) < distance(best))
-                {
-                    best = next;
-                }
-                next = big.next.get();
-            }
-            if best.is_null() {
-                return None;
-            }
-            let size = (*best).size.get();
-            let fits = (plan.size..=plan.size + plan.size / 4).contains(&size);
-            if !fits && self.is_hardened() {
-                // Its last page is a guard, and a system moves mappings of one kind only.
-                return None;
-            }
-            let charge = if fits { size } else { plan.size };
-            if !self.charge(charge) {
-                return None;
-            }
-            pool.remove_idle(best);
-            drop(pool);
-            if fits {
-                return Some((best, plan.block_size));
-            }
-            // Its pages are worth more than new ones: moving them costs less than faults.
-            let moved = self.remap(best, size, plan.size, plan.align);
-            if moved.is_null() {
-                self.discharge(charge);
-                let mut pool = self.pool.lock();
-                pool.unlink(self, best);
-                pool.put_aside(best);
-                return None;
-            }
-            // What was added reads as zero where fresh memory does.
-            let dirty = if self.source().fresh_is_zero() { size.min(plan.size) } else { plan.size };
-            Some((moved, dirty - plan.offset))
         }
     }
 
@@ -195,13 +142,9 @@ impl HeapCore {
             (*local).totals(BIG_ROW).count_freed(requested, block_size);
             (*segment).big.set_local(ptr::null());
             self.discharge((*segment).size.get());
-            pool.push_idle(segment);
+            pool.idle.push(segment);
         }
-        let idle_bytes = if self.level() == Level::Wipe { 0 } else { IDLE_BYTES };
-        while pool.idle_bytes > idle_bytes {
-            // SAFETY: (I5) under the lock; idle bytes are in an idle mapping.
-            unsafe { self.retire_oldest(&mut pool) };
-        }
+        self.bound_idle(&mut pool);
         self.visit(pool);
     }
 
@@ -279,7 +222,17 @@ impl HeapCore {
         }
     }
 
-    unsafe fn remap(&self, segment: *mut Segment, old: usize, new: usize, align: usize) -> *mut Segment {
+    /// Makes a mapping longer or shorter, in place or by moving its pages; null when it stays as it was.
+    ///
+    /// # Safety
+    /// (I1) The mapping is the caller's, and in no list but that of all segments.
+    pub(super) unsafe fn remap(
+        &self,
+        segment: *mut Segment,
+        old: usize,
+        new: usize,
+        align: usize,
+    ) -> *mut Segment {
         let mut pool = self.pool.lock();
         // SAFETY: (I5) unlinked before it moves, and only if no reader is inside.
         unsafe {
@@ -299,6 +252,9 @@ impl HeapCore {
                 // For `Segment::of`.
                 _ = place.expose_provenance();
                 (*place).size.set(new);
+                if place != segment || new > old {
+                    (*place).big.reservation.set(pool.idle.new_reservation());
+                }
                 if new > old {
                     self.count_mapped(new - old);
                 } else {
@@ -307,71 +263,6 @@ impl HeapCore {
             }
             pool.link(self, place);
             if moved.is_some() { place } else { ptr::null_mut() }
-        }
-    }
-
-    /// Puts idle mappings that nobody wanted for `delay` milliseconds aside.
-    pub(super) fn retire_idle(&self, pool: &mut Pool, delay: u64) {
-        if pool.idle_oldest.is_null() {
-            return;
-        }
-        let now = now_ms();
-        // SAFETY: (I5) under the lock.
-        unsafe {
-            while !pool.idle_oldest.is_null()
-                && now.saturating_sub((*pool.idle_oldest).big.idle_since.get()) >= delay
-            {
-                self.retire_oldest(pool);
-            }
-        }
-    }
-
-    unsafe fn retire_oldest(&self, pool: &mut Pool) {
-        let oldest = pool.idle_oldest;
-        // SAFETY: (I5) idle mappings are the pool's, under its lock.
-        unsafe {
-            pool.remove_idle(oldest);
-            pool.unlink(self, oldest);
-            pool.put_aside(oldest);
-        }
-    }
-}
-
-impl Pool {
-    unsafe fn push_idle(&mut self, segment: *mut Segment) {
-        // SAFETY: (I5) idle mappings are the pool's, under its lock.
-        unsafe {
-            let big = &(*segment).big;
-            big.idle_since.set(now_ms());
-            big.prev.set(ptr::null_mut());
-            big.next.set(self.idle);
-            if self.idle.is_null() {
-                self.idle_oldest = segment;
-            } else {
-                (*self.idle).big.prev.set(segment);
-            }
-            self.idle_bytes += (*segment).size.get();
-        }
-        self.idle = segment;
-    }
-
-    unsafe fn remove_idle(&mut self, segment: *mut Segment) {
-        // SAFETY: (I5) as in `push_idle`.
-        unsafe {
-            let big = &(*segment).big;
-            let (next, prev) = (big.next.get(), big.prev.get());
-            if prev.is_null() {
-                self.idle = next;
-            } else {
-                (*prev).big.next.set(next);
-            }
-            if next.is_null() {
-                self.idle_oldest = prev;
-            } else {
-                (*next).big.prev.set(prev);
-            }
-            big.idle_since.set(0);
-            self.idle_bytes -= (*segment).size.get();
         }
     }
 }

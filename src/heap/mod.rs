@@ -9,6 +9,7 @@ mod fork;
 mod handle;
 mod hardening;
 mod heavy_classes;
+mod idle;
 mod local_table;
 mod misuse;
 mod pool;

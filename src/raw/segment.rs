@@ -114,6 +114,8 @@ pub(crate) struct Big {
     pub(crate) block_size: Counter,
     /// Alignment the mapping was reserved with.
     pub(crate) align: Cell<usize>,
+    /// Number of the reservation that the mapping is, or a part of. Neighbours of one number may become one.
+    pub(crate) reservation: Cell<u64>,
     /// When the mapping became idle, in milliseconds of the purge clock; 0 while in use.
     pub(crate) idle_since: Cell<u64>,
     pub(crate) next: Cell<*mut Segment>,

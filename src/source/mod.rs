@@ -140,6 +140,14 @@ pub unsafe trait Source: Send + Sync {
         None
     }
 
+    /// Whether parts of a committed reservation may be used as reservations of their own, and neighbouring parts of
+    /// one as one again: released, remapped and purged. Parts begin at multiples of the alignment. Then a mapping
+    /// that is too large for a block is used as two, instead of giving pages back that are soon wanted again.
+    /// The default says no.
+    fn splits(&self) -> bool {
+        false
+    }
+
     /// Whether memory that was just reserved reads as zero. The default says no.
     fn fresh_is_zero(&self) -> bool {
         false

@@ -126,6 +126,11 @@ unsafe impl Source for System {
         Some(target)
     }
 
+    /// Yes: calls about mappings take any range of pages.
+    fn splits(&self) -> bool {
+        true
+    }
+
     fn fresh_is_zero(&self) -> bool {
         true
     }

@@ -206,3 +206,40 @@ fn fresh_memory_of_a_source_that_says_so_is_not_cleared() {
     zeroed.resize(8 * MIB, 0);
     assert!(zeroed.iter().step_by(4096).all(|&byte| byte == 0));
 }
+
+/// Buffers of sizes that never repeat, one replaced after the other: the pages of those that are gone serve again,
+/// and none goes back to be faulted in anew.
+#[test]
+fn idle_mappings_are_split_and_joined() {
+    for (splits, fresh_is_zero) in [(true, true), (true, false), (false, true)] {
+        let probe = Probe::new(Habits { splits, fresh_is_zero, ..Habits::GOOD });
+        let builder = Heap::builder().source(probe.clone()).purge_delay(Duration::from_secs(3600));
+        // A hardened heap's mappings end with a guard, so they stay whole.
+        let heap = builder.hardened(false).build().expect("memory");
+        let mut rng = Rng::new(20);
+        let mut buffers: Vec<Option<Block>> = (0..6).map(|_| None).collect();
+        let mut settled = probe.counts();
+        for round in 0..400 {
+            let (place, size) = (round % buffers.len(), 2 * MIB + rng.below(10 * MIB));
+            free(&heap, buffers[place].take());
+            // `Block` checks for zeroes, and that nobody else writes to it.
+            let block = Block::new(&&heap, layout(size, 8), round % 3 == 0, round as u64).expect("memory");
+            buffers[place] = Some(block);
+            if round == 100 {
+                settled = probe.counts();
+            }
+        }
+        let now = probe.counts();
+        if splits {
+            let (reserved, remapped) = (now.reserved - settled.reserved, now.remapped - settled.remapped);
+            assert!(reserved + remapped < 300 / 10, "{reserved} new and {remapped} moved");
+        }
+        assert!(now.bytes < 3 * 6 * 12 * MIB, "{} held", now.bytes);
+        free(&heap, buffers.into_iter().flatten());
+        assert_empty(&heap.stats());
+        heap.collect();
+        probe.assert_well_used();
+        drop(heap);
+        probe.assert_balanced();
+    }
+}

@@ -32,15 +32,27 @@ pub(crate) struct Habits {
     /// What purging does; [`Purged::Unspecified`] leaves garbage.
     pub(crate) purged: Purged,
     pub(crate) remaps: bool,
+    /// Reservations may come back in parts.
+    pub(crate) splits: bool,
 }
 
 impl Habits {
     /// A source as good as the system's.
-    pub(crate) const GOOD: Self =
-        Self { refusal: Refusal::Never, fresh_is_zero: true, purged: Purged::Zeroed, remaps: true };
+    pub(crate) const GOOD: Self = Self {
+        refusal: Refusal::Never,
+        fresh_is_zero: true,
+        purged: Purged::Zeroed,
+        remaps: true,
+        splits: true,
+    };
     /// A source that promises nothing it need not.
-    pub(crate) const POOR: Self =
-        Self { refusal: Refusal::Never, fresh_is_zero: false, purged: Purged::Unspecified, remaps: false };
+    pub(crate) const POOR: Self = Self {
+        refusal: Refusal::Never,
+        fresh_is_zero: false,
+        purged: Purged::Unspecified,
+        remaps: false,
+        splits: false,
+    };
 }
 
 /// A source over [`System`]. Clones are the same source, so that a test can look into it after its
@@ -115,7 +127,8 @@ impl Probe {
         self.assert_well_used();
         let ledger = self.ledger();
         assert!(ledger.reservations.is_empty(), "never released: {:?}", ledger.reservations.keys());
-        assert_eq!((ledger.counts.reserved, ledger.counts.bytes), (ledger.counts.released, 0));
+        let Counts { reserved, released, bytes, .. } = ledger.counts;
+        assert!(bytes == 0 && (self.0.habits.splits || reserved == released), "{:?}", ledger.counts);
     }
 
     fn refuses(&self) -> bool {
@@ -134,6 +147,28 @@ impl Ledger {
             self.faults.push(what());
         }
         holds
+    }
+
+    /// Where the reservation starts that these bytes are, or a part of. `None` if they are neither.
+    fn whole(&mut self, start: NonNull<u8>, size: usize, align: usize, splits: bool) -> Option<usize> {
+        let (from, to) = (start.addr().get(), start.addr().get() + size);
+        let (&first, whole) = self.reservations.range(..=from).next_back()?;
+        let (last, aligned) = (first + whole.size, whole.align == align);
+        let begins = from == first || splits && from.is_multiple_of(align);
+        let ends = to == last || splits && to < last && to.is_multiple_of(align);
+        (aligned && begins && ends).then_some(first)
+    }
+
+    /// Takes `size` bytes at `from` out of the reservation that starts at `first`. The rest are reservations.
+    fn cut(&mut self, first: usize, from: usize, size: usize) {
+        let Reservation { align, committed, .. } =
+            self.reservations.remove(&first).expect("the caller looked");
+        let (before, behind) = ((from - first) / PAGE, (from - first + size) / PAGE);
+        let rest = [(first, &committed[..before]), (from + size, &committed[behind..])];
+        for (start, pages) in rest.into_iter().filter(|(_, pages)| !pages.is_empty()) {
+            let rest = Reservation { size: pages.len() * PAGE, align, committed: pages.to_vec() };
+            self.reservations.insert(start, rest);
+        }
     }
 
     /// The pages of a range within one reservation.
@@ -216,9 +251,10 @@ unsafe impl Source for Probe {
 
     unsafe fn release(&self, start: NonNull<u8>, size: usize, align: usize) {
         let mut ledger = self.ledger();
-        let found = ledger.reservations.remove(&start.addr().get());
-        let same = found.is_some_and(|found| (found.size, found.align) == (size, align));
-        if ledger.check(same, || format!("released as {size:#x} aligned to {align:#x}: {start:?}")) {
+        let whole = ledger.whole(start, size, align, self.0.habits.splits);
+        if ledger.check(whole.is_some(), || format!("released as {size:#x} aligned to {align:#x}: {start:?}"))
+        {
+            ledger.cut(whole.expect("checked just now"), start.addr().get(), size);
             ledger.counts.released += 1;
             ledger.counts.bytes -= size;
             // SAFETY: passed on.
@@ -237,17 +273,19 @@ unsafe impl Source for Probe {
             return None;
         }
         let mut ledger = self.ledger();
-        let same = ledger.reservations.get(&start.addr().get()).is_some_and(|found| {
-            (found.size, found.align) == (old_size, align) && found.committed.iter().all(|&page| page)
-        });
-        ledger.check(same, || format!("remapped as {old_size:#x} aligned to {align:#x}: {start:?}"));
+        let whole = ledger.whole(start, old_size, align, self.0.habits.splits);
+        ledger
+            .check(whole.is_some(), || format!("remapped as {old_size:#x} aligned to {align:#x}: {start:?}"));
+        let committed =
+            ledger.pages(start, old_size, "remapped outside of reservations").iter().all(|&page| page);
+        ledger.check(committed, || format!("remapped before it was committed: {start:?}"));
         // SAFETY: passed on.
         let moved = unsafe { System.remap(start, old_size, new_size, align) }?;
         if !self.0.habits.fresh_is_zero && new_size > old_size {
             // SAFETY: the range was just added, and the heap has not used it yet.
             unsafe { moved.add(old_size).write_bytes(GARBAGE, new_size - old_size) };
         }
-        ledger.reservations.remove(&start.addr().get());
+        ledger.cut(whole?, start.addr().get(), old_size);
         let committed = vec![true; new_size / PAGE];
         ledger.reservations.insert(moved.addr().get(), Reservation { size: new_size, align, committed });
         ledger.counts.remapped += 1;
@@ -259,6 +297,10 @@ unsafe impl Source for Probe {
         let mut ledger = self.ledger();
         ledger.pages(start, size, "huge pages outside of reservations");
         ledger.counts.dense += size;
+    }
+
+    fn splits(&self) -> bool {
+        self.0.habits.splits
     }
 
     fn fresh_is_zero(&self) -> bool {

@@ -6,6 +6,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
 use super::HeapCore;
+use super::idle::Idle;
 use crate::checkers;
 use crate::clock::now_ms;
 use crate::config::{
@@ -65,11 +66,7 @@ pub(crate) struct Pool {
     /// Memory for records.
     metadata: *mut u8,
     metadata_left: usize,
-    /// Big mappings nobody uses, the last one in front.
-    pub(super) idle: *mut Segment,
-    /// The one that has been idle longest.
-    pub(super) idle_oldest: *mut Segment,
-    pub(super) idle_bytes: usize,
+    pub(super) idle: Idle,
 }
 
 // SAFETY: the pointers lead to segments of the pool's heap, whose pool links are touched under the
@@ -113,9 +110,7 @@ impl Pool {
             aside: ptr::null_mut(),
             metadata: ptr::null_mut(),
             metadata_left: 0,
-            idle: ptr::null_mut(),
-            idle_oldest: ptr::null_mut(),
-            idle_bytes: 0,
+            idle: Idle::new(),
         }
     }
 

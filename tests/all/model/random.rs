@@ -104,9 +104,10 @@ proptest! {
         fresh_is_zero in any::<bool>(),
         purged in prop_oneof![Just(Purged::Zeroed), Just(Purged::Unspecified), Just(Purged::Kept)],
         remaps in any::<bool>(),
+        splits in any::<bool>(),
         delay_ms in 0..2_u64,
     ) {
-        let probe = Probe::new(Habits { fresh_is_zero, purged, remaps, ..Habits::GOOD });
+        let probe = Probe::new(Habits { fresh_is_zero, purged, remaps, splits, ..Habits::GOOD });
         let builder = Heap::builder().source(probe.clone()).purge_delay(Duration::from_millis(delay_ms));
         let heap = builder.build().expect("there is memory for a heap");
         let outcome = run(|| &heap, &steps);

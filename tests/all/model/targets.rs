@@ -47,7 +47,9 @@ pub(crate) fn heap(data: &[u8]) {
         let purged = [Purged::Zeroed, Purged::Unspecified, Purged::Kept][usize::from(shape >> 2) % 3];
         let refusal = if shape & 16 != 0 { Refusal::Only(number) } else { Refusal::Never };
         let (fresh_is_zero, remaps) = (shape & 32 != 0, shape & 64 != 0);
-        Probe::new(Habits { refusal, fresh_is_zero, purged, remaps })
+        // No bit of its own: those that are left are of kept inputs.
+        let splits = number % 2 == 0;
+        Probe::new(Habits { refusal, fresh_is_zero, purged, remaps, splits })
     });
     if let Some(probe) = &probe {
         builder = builder.source(probe.clone());
