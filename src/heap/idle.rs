@@ -154,8 +154,9 @@ fn non_null(segment: *mut Segment) -> Option<*mut Segment> {
 }
 
 impl HeapCore {
-    /// An idle mapping for a block, charged, and how many bytes of the block may not be zero. It fits without wasting
-    /// more than a quarter, or is part of a larger one or of several, or was made to fit.
+    /// An idle mapping for a block, charged, and how many bytes of the block may not be zero. It is not much longer than
+    /// needed (a quarter, or as much again where the source splits), or part of a larger one or of several neighbours,
+    /// or was made to fit.
     pub(super) fn idle_mapping(&self, plan: Plan) -> Option<(*mut Segment, usize)> {
         let mut pool = self.pool.lock();
         // SAFETY: (I5) idle mappings are the pool's, under its lock.
@@ -177,8 +178,8 @@ impl HeapCore {
             }?;
             let whole = size(best);
             let part = plan.size.next_multiple_of(SEGMENT_SIZE);
-            // A quarter too much is not worth a system call; and what is not long enough to be split would rather be
-            // wanted again soon than go back.
+            // A quarter too much is not worth a system call. What is too short to be split would go back, to be
+            // faulted in again soon.
             let roomy = whole > plan.size + plan.size / 4;
             let split = splits && roomy && whole >= part + SEGMENT_SIZE;
             let most = if splits { plan.size * 2 } else { plan.size + plan.size / 4 };

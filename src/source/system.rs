@@ -36,7 +36,7 @@ unsafe fn unmap(start: *mut u8, size: usize) {
     if size != 0 {
         // SAFETY: passed on. The call fails only for arguments that are not page-aligned or when
         // splitting a mapping exceeds the system's number of mappings; then the range stays
-        // mapped, which costs address space and nothing else.
+        // mapped, which costs address space, and memory where it was used, and nothing else.
         unsafe { libc::munmap(start.cast(), size) };
     }
 }
