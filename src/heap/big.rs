@@ -37,7 +37,7 @@ impl Plan {
         let block_size = size.checked_add(heap.margin())?.checked_next_multiple_of(PAGE_SIZE)?;
         let guard = if heap.is_hardened() { PAGE_SIZE } else { 0 };
         let mut size = block_size.checked_add(offset)?.checked_add(guard)?;
-        // One page fault for a huge page costs less than more than 256 for the pages of a part of one.
+        // One page fault for a huge page costs less than 256 for the pages of half of one.
         if block_size >= HUGE_PAGES_BLOCK && guard == 0 && size % HUGE_PAGE > HUGE_PAGE / 2 {
             size = size.checked_next_multiple_of(HUGE_PAGE)?;
         }

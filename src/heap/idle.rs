@@ -35,7 +35,7 @@ impl Idle {
         Self { newest: ptr::null_mut(), oldest: ptr::null_mut(), bytes: 0, reservations: 0 }
     }
 
-    /// A number that no other mapping of this heap has.
+    /// A number that no other reservation of this heap has.
     pub(super) fn new_reservation(&mut self) -> u64 {
         self.reservations += 1;
         self.reservations
@@ -46,18 +46,11 @@ impl Idle {
     pub(super) unsafe fn push(&mut self, segment: *mut Segment) {
         // SAFETY: (I5) passed on; so are idle mappings.
         unsafe {
-            let big = &(*segment).big;
-            big.idle_since.set(now_ms());
-            big.prev.set(ptr::null_mut());
-            big.next.set(self.newest);
-            if self.newest.is_null() {
-                self.oldest = segment;
-            } else {
-                (*self.newest).big.prev.set(segment);
-            }
+            (*segment).big.idle_since.set(now_ms());
+            self.tie(segment, self.newest);
+            self.tie(ptr::null_mut(), segment);
             self.bytes += (*segment).size.get();
         }
-        self.newest = segment;
     }
 
     /// # Safety
